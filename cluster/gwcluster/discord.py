@@ -1,0 +1,116 @@
+"""Discord's numbers, each with its source (pure).
+
+Sources:
+    Opcodes and close codes: https://docs.discord.com/developers/topics/opcodes-and-status-codes
+    Gateway rules: https://docs.discord.com/developers/events/gateway
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Final
+
+API_VERSION: Final = 10
+"""https://docs.discord.com/developers/reference#api-versioning"""
+
+EPOCH_MS: Final = 1_420_070_400_000
+"""First millisecond of 2015, from which snowflakes count.
+https://docs.discord.com/developers/reference#snowflakes"""
+
+
+class Op(enum.IntEnum):
+    """Gateway opcodes that a bot meets."""
+
+    DISPATCH = 0
+    HEARTBEAT = 1
+    IDENTIFY = 2
+    PRESENCE_UPDATE = 3
+    VOICE_STATE_UPDATE = 4
+    RESUME = 6
+    RECONNECT = 7
+    REQUEST_GUILD_MEMBERS = 8
+    INVALID_SESSION = 9
+    HELLO = 10
+    HEARTBEAT_ACK = 11
+    REQUEST_SOUNDBOARD_SOUNDS = 31
+    REQUEST_CHANNEL_INFO = 43
+
+
+CLOSE_MEANINGS: Final[dict[int, str]] = {
+    1000: "normal closure",
+    1001: "going away",
+    1006: "connection lost without a close frame",
+    1009: "message too big",
+    1011: "internal error",
+    4000: "unknown error",
+    4001: "unknown opcode or invalid payload",
+    4002: "payload could not be decoded",
+    4003: "not authenticated",
+    4004: "authentication failed: the token is wrong",
+    4005: "already authenticated",
+    4006: "session no longer valid",
+    4007: "invalid seq",
+    4008: "rate limited",
+    4009: "session timed out",
+    4010: "invalid shard",
+    4011: "sharding required: too many guilds for this shard count",
+    4012: "invalid API version",
+    4013: "invalid intents",
+    4014: "disallowed intents: enable them in the developer portal or ask for fewer",
+}
+"""What a close code says, for logs. 4006 left the documentation but is still met."""
+
+INTENTS: Final[dict[str, int]] = {
+    "GUILDS": 1 << 0,
+    "GUILD_MEMBERS": 1 << 1,
+    "GUILD_MODERATION": 1 << 2,
+    "GUILD_EXPRESSIONS": 1 << 3,
+    "GUILD_INTEGRATIONS": 1 << 4,
+    "GUILD_WEBHOOKS": 1 << 5,
+    "GUILD_INVITES": 1 << 6,
+    "GUILD_VOICE_STATES": 1 << 7,
+    "GUILD_PRESENCES": 1 << 8,
+    "GUILD_MESSAGES": 1 << 9,
+    "GUILD_MESSAGE_REACTIONS": 1 << 10,
+    "GUILD_MESSAGE_TYPING": 1 << 11,
+    "DIRECT_MESSAGES": 1 << 12,
+    "DIRECT_MESSAGE_REACTIONS": 1 << 13,
+    "DIRECT_MESSAGE_TYPING": 1 << 14,
+    "MESSAGE_CONTENT": 1 << 15,
+    "GUILD_SCHEDULED_EVENTS": 1 << 16,
+    "AUTO_MODERATION_CONFIGURATION": 1 << 20,
+    "AUTO_MODERATION_EXECUTION": 1 << 21,
+    "GUILD_MESSAGE_POLLS": 1 << 24,
+    "DIRECT_MESSAGE_POLLS": 1 << 25,
+}
+"""https://docs.discord.com/developers/events/gateway#list-of-intents"""
+
+IDENTIFY_WINDOW_S: Final = 5.0
+"""One IDENTIFY per `shard % max_concurrency` in this time.
+https://docs.discord.com/developers/events/gateway#rate-limiting"""
+
+SEND_LIMIT: Final = 120
+"""Payloads a client may send on one connection in `SEND_WINDOW_S`, heartbeats included.
+https://docs.discord.com/developers/events/gateway#rate-limiting"""
+
+SEND_WINDOW_S: Final = 60.0
+
+SEND_BYTES: Final = 4096
+"""Largest payload that a client may send.
+https://docs.discord.com/developers/events/gateway#sending-events"""
+
+
+def shard_of(guild_id: int, shards: int) -> int:
+    """Return the shard, 0 to `shards` - 1, that receives the events of a guild.
+
+    Sources:
+        https://docs.discord.com/developers/events/gateway#sharding
+    """
+    return (guild_id >> 22) % shards
+
+
+def close_meaning(code: int | None) -> str:
+    """Return words for a close code; None is a connection that ended without one."""
+    if code is None:
+        return CLOSE_MEANINGS[1006]
+    return f"{code} {CLOSE_MEANINGS.get(code, 'undocumented')}"
