@@ -96,7 +96,7 @@ def decode_header(frame: bytes) -> Header:
         WireError: the frame is broken, or of a version above ours; upgrade this side then.
     """
     fields = unpack_map(frame, max_bytes=MAX_HEADER_BYTES)
-    version = fields.get("v")
+    version: Any = fields.get("v")
     if not _is_int(version):
         raise WireError(f"header without a wire version `v`: {quoted(fields)}")
     if version > WIRE_VERSION:

@@ -35,7 +35,7 @@ def shard_state(shard: int, state: ShardState, reason: str) -> bytes:
 
 
 def session_lost(shard: int, session: int, last_seq: int | None, reason: str) -> bytes:
-    """Return the payload that says: between `last_seq` of `session` and the next READY, events may be missing."""
+    """Return the payload that says: after `last_seq` of `session` and before READY, events may be missing."""
     return _payload(
         SESSION_LOST, {"shard": shard, "session": session, "last_seq": last_seq, "reason": reason}
     )
