@@ -1,0 +1,124 @@
+"""Records of a shard's log as bytes (pure); docs/log.md describes them."""
+
+from __future__ import annotations
+
+import enum
+import struct
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+from zlib import crc32
+
+PREFIX: Final = struct.Struct("<II")
+"""Length of the body in bytes, CRC-32 of the body."""
+
+FIXED: Final = struct.Struct("<BBHIIQqd")
+"""How every body begins: kind, lengths of name, header and payload, session, offset, seq, at."""
+
+NO_SEQ: Final = -1
+_LAST: Final = struct.Struct("<Q")
+
+START, EVENT, MARKER, HOLE, CLOSED = 1, 2, 3, 4, 5
+"""Kinds. 0 isn't one, so that a tail of zeros is no record."""
+
+
+class Ending(enum.Enum):
+    """Why a scan stopped."""
+
+    WHOLE = "after the last byte"
+    TORN = "the last record's end is missing: a write that was cut short"
+    DAMAGED = "bytes that no interrupted write leaves behind"
+
+
+class Entry(NamedTuple):
+    """One record that passed its check; name, header, payload and end are places in the data."""
+
+    kind: int
+    session: int
+    offset: int
+    seq: int
+    at: float
+    name: int
+    header: int
+    payload: int
+    end: int
+
+
+def encode(
+    kind: int,
+    name: bytes,
+    header: bytes,
+    payload: bytes,
+    session: int,
+    offset: int,
+    seq: int | None,
+    at: float,
+) -> tuple[bytes, bytes]:
+    """Return one record in two pieces, the second of them `payload` itself, so that it isn't copied."""
+    head = (
+        FIXED.pack(
+            kind,
+            len(name),
+            len(header),
+            len(payload),
+            session,
+            offset,
+            NO_SEQ if seq is None else seq,
+            at,
+        )
+        + name
+        + header
+    )
+    return PREFIX.pack(len(head) + len(payload), crc32(payload, crc32(head))) + head, payload
+
+
+def encode_hole(first: int, last: int, at: float) -> bytes:
+    """Return the record that says: the events `first` to `last` were published, but are not in the log."""
+    return b"".join(encode(HOLE, b"", b"", _LAST.pack(last), 0, first, None, at))
+
+
+def hole_end(payload: bytes) -> int:
+    """Return the last offset of the hole whose record has this payload."""
+    last: int = _LAST.unpack(payload)[0]
+    return last
+
+
+class Scan:
+    """Iterates over the whole, undamaged records at the beginning of `data`.
+
+    Attributes:
+        end: how many bytes of `data` have been found good so far.
+        ending: why the scan stopped; None while it hasn't.
+    """
+
+    __slots__ = ("data", "end", "ending")
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.end = 0
+        self.ending: Ending | None = None
+
+    def __iter__(self) -> Iterator[Entry]:
+        data, size, view = self.data, len(self.data), memoryview(self.data)
+        at_body = PREFIX.size
+        while self.end < size:
+            body = self.end + at_body
+            if size < body + FIXED.size:
+                self.ending = Ending.TORN
+                return
+            length, check = PREFIX.unpack_from(data, self.end)
+            kind, names, headers, payloads, session, offset, seq, at = FIXED.unpack_from(data, body)
+            # Two ways to the length: were there one, a flipped bit in it would pass for a torn tail.
+            if length != FIXED.size + names + headers + payloads:
+                self.ending = Ending.DAMAGED
+                return
+            end = body + length
+            if end > size:
+                self.ending = Ending.TORN
+                return
+            if crc32(view[body:end]) != check:
+                self.ending = Ending.DAMAGED
+                return
+            name = body + FIXED.size
+            self.end = end
+            yield Entry(kind, session, offset, seq, at, name, name + names, name + names + headers, end)
+        self.ending = Ending.WHOLE

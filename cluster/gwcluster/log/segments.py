@@ -1,0 +1,81 @@
+"""A log's segments in its folder (does): names, listing, reading, creating."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from gwcluster.log.record import FIXED, PREFIX, Scan
+
+_SEGMENT: Final = re.compile(r"([0-9]{20})\.log")
+_UNFINISHED: Final = re.compile(r"[0-9]{20}\.tmp")
+
+
+@dataclass(slots=True)
+class Segment:
+    """One file of a log.
+
+    Attributes:
+        first: offset with which it begins, also its name.
+        size: bytes.
+        begun_at: Unix seconds; no older record is in it.
+    """
+
+    first: int
+    path: Path
+    size: int
+    begun_at: float
+
+
+def segment_paths(folder: Path) -> list[tuple[int, Path]]:
+    """Return first offset and path of every segment, oldest first; foreign files are none."""
+    names = [match for path in folder.iterdir() if (match := _SEGMENT.fullmatch(path.name))]
+    return sorted((int(match[1]), folder / match[0]) for match in names)
+
+
+def list_segments(folder: Path) -> list[Segment]:
+    """Return every segment, oldest first."""
+    return [
+        Segment(first, path, path.stat().st_size, _begun_at(path)) for first, path in segment_paths(folder)
+    ]
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove segments whose creation was interrupted; only the holder of the log's lock may."""
+    for path in folder.iterdir():
+        if _UNFINISHED.fullmatch(path.name):
+            path.unlink()
+
+
+def create_segment(folder: Path, first: int, start: bytes) -> int:
+    """Create a segment that holds `start` and return its descriptor, open for appending.
+
+    It appears under its name only when `start` is in it. A segment of the same name is replaced: only one
+    without events can have it.
+    """
+    unfinished = folder / f"{first:020d}.tmp"
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+    fd = os.open(unfinished, flags, 0o600)
+    try:
+        written = 0
+        while written < len(start):
+            written += os.write(fd, start[written:])
+        unfinished.rename(folder / f"{first:020d}.log")
+    except OSError:
+        os.close(fd)
+        unfinished.unlink(missing_ok=True)
+        raise
+    return fd
+
+
+def _begun_at(path: Path) -> float:
+    with path.open("rb", buffering=0) as file:
+        head = file.read(PREFIX.size + FIXED.size)
+        if len(head) == PREFIX.size + FIXED.size:
+            head += file.read(PREFIX.unpack_from(head)[0] % (1 << 20))
+        for entry in Scan(head):
+            return entry.at
+        return os.fstat(file.fileno()).st_mtime

@@ -1,0 +1,111 @@
+"""What a shard's log knows at one point of it (pure): what a segment begins with, recovery restores."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from gwcluster.errors import LogError
+from gwcluster.log.record import EVENT, HOLE, NO_SEQ, START, Entry, encode, hole_end
+
+FORMAT: Final = 1
+
+
+@dataclass(slots=True)
+class State:
+    """Where the log stands.
+
+    Attributes:
+        epoch: 16 hex digits, the identity of the log.
+        shard, shards: shard id, from 0, and shard count.
+        boot: identity of the machine's boot in which the segment was begun.
+        next_offset: what the next event gets.
+        session, seq: of the last record that carries a seq; 0 and None before the first.
+        last_offsets: event name to the offset of its last event.
+        floor: last offset of the last hole, from which a name that isn't in `last_offsets` is counted;
+            None without a hole.
+    """
+
+    epoch: str
+    shard: int
+    shards: int
+    boot: str
+    next_offset: int = 0
+    session: int = 0
+    seq: int | None = None
+    last_offsets: dict[str, int] = field(default_factory=dict)
+    floor: int | None = None
+
+    def apply(self, entry: Entry, data: bytes) -> None:
+        """Move on by one record of `data`."""
+        if entry.kind == EVENT:
+            self.next_offset = entry.offset + 1
+            self.last_offsets[data[entry.name : entry.header].decode("ascii")] = entry.offset
+        elif entry.kind == HOLE:
+            self.skip_to(hole_end(data[entry.payload : entry.end]) + 1)
+        if entry.seq != NO_SEQ:
+            self.session, self.seq = entry.session, entry.seq
+
+    def skip_to(self, offset: int) -> None:
+        """Go on at `offset`: what the offsets before it held is unknown.
+
+        Any of them may have been any name's last, so every chain now hangs on the last of them. Who follows a
+        name then sees a `prev` that it never got, asks, and is told of the gap.
+        """
+        self.next_offset = offset
+        self.floor = offset - 1
+        self.last_offsets = dict.fromkeys(self.last_offsets, offset - 1)
+
+
+def encode_start(state: State, at: float) -> bytes:
+    """Return the record with which a segment begins, at Unix second `at`."""
+    payload = json.dumps(
+        {
+            "format": FORMAT,
+            "epoch": state.epoch,
+            "shard": state.shard,
+            "shards": state.shards,
+            "boot": state.boot,
+            "floor": state.floor,
+            "names": state.last_offsets,
+        },
+        separators=(",", ":"),
+    ).encode()
+    return b"".join(encode(START, b"", b"", payload, state.session, state.next_offset, state.seq, at))
+
+
+def decode_start(entry: Entry, data: bytes) -> State | None:
+    """Return what a segment begins with, or None when this isn't the beginning of a segment.
+
+    Raises:
+        LogError: a newer gwcluster wrote it; run that one, or remove the log.
+    """
+    if entry.kind != START:
+        return None
+    fields = _object(data[entry.payload : entry.end])
+    version = fields.get("format")
+    if isinstance(version, int) and version > FORMAT:
+        raise LogError(f"a log of format {version}; this gwcluster reads up to {FORMAT}: upgrade it")
+    try:
+        return State(
+            epoch=str(fields["epoch"]),
+            shard=int(fields["shard"]),
+            shards=int(fields["shards"]),
+            boot=str(fields["boot"]),
+            next_offset=entry.offset,
+            session=entry.session,
+            seq=None if entry.seq == NO_SEQ else entry.seq,
+            last_offsets={str(name): int(last) for name, last in fields["names"].items()},
+            floor=None if fields["floor"] is None else int(fields["floor"]),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+
+
+def _object(data: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(data)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
