@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from gwcluster.log.record import FIXED, PREFIX, Scan
+from gwcluster.log.record import PREFIX, Scan
 
 _SEGMENT: Final = re.compile(r"([0-9]{20})\.log")
+_MAX_START_BYTES: Final = 1 << 20
 _UNFINISHED: Final = re.compile(r"[0-9]{20}\.tmp")
 
 
@@ -71,11 +72,20 @@ def create_segment(folder: Path, first: int, start: bytes) -> int:
     return fd
 
 
-def _begun_at(path: Path) -> float:
+def read_first(path: Path) -> bytes:
+    """Return the first record of a segment, as far as it is there.
+
+    Raises:
+        FileNotFoundError: the segment is gone.
+    """
     with path.open("rb", buffering=0) as file:
-        head = file.read(PREFIX.size + FIXED.size)
-        if len(head) == PREFIX.size + FIXED.size:
-            head += file.read(PREFIX.unpack_from(head)[0] % (1 << 20))
-        for entry in Scan(head):
-            return entry.at
-        return os.fstat(file.fileno()).st_mtime
+        head = file.read(PREFIX.size)
+        if len(head) == PREFIX.size:
+            head += file.read(min(PREFIX.unpack(head)[0], _MAX_START_BYTES))
+        return head
+
+
+def _begun_at(path: Path) -> float:
+    for entry in Scan(read_first(path)):
+        return entry.at
+    return path.stat().st_mtime
