@@ -8,7 +8,11 @@ Sources:
 from __future__ import annotations
 
 import enum
+import ipaddress
 from typing import Final
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from gwcluster.errors import GwclusterError, quoted
 
 API_VERSION: Final = 10
 """https://docs.discord.com/developers/reference#api-versioning"""
@@ -16,6 +20,10 @@ API_VERSION: Final = 10
 EPOCH_MS: Final = 1_420_070_400_000
 """First millisecond of 2015, from which snowflakes count.
 https://docs.discord.com/developers/reference#snowflakes"""
+
+
+class GatewayUrlError(GwclusterError):
+    """A gateway address that must not be dialed; keep the one before it."""
 
 
 class Op(enum.IntEnum):
@@ -114,3 +122,49 @@ def close_meaning(code: int | None) -> str:
     if code is None:
         return CLOSE_MEANINGS[1006]
     return f"{code} {CLOSE_MEANINGS.get(code, 'undocumented')}"
+
+
+def is_loopback(host: str | None) -> bool:
+    """Say whether a host name or address stays on this machine."""
+    if host is None:
+        return False
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def gateway_url(base: str, compression: str, *, plain_ok: bool) -> str:
+    """Return the address to dial: `base` with version, encoding and compression in its query.
+
+    Resume addresses come without a query and need the same one.
+
+    Args:
+        base: from `/gateway/bot` or READY, with or without path and query.
+        compression: `none`, `zlib-stream` or `zstd-stream`.
+        plain_ok: the configured API is on loopback, so `ws` and loopback hosts are fine.
+
+    Raises:
+        GatewayUrlError: `base` leads elsewhere than to Discord; don't dial it.
+
+    Sources:
+        https://docs.discord.com/developers/events/gateway#connecting
+    """
+    try:
+        parts = urlsplit(base)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise GatewayUrlError(f"not a gateway address: {quoted(base)} ({error})") from error
+    at_discord = parts.scheme == "wss" and host is not None and _is_discord(host)
+    at_home = plain_ok and parts.scheme in {"ws", "wss"} and is_loopback(host)
+    if not (at_discord or at_home) or parts.username is not None:
+        raise GatewayUrlError(f"not a wss address of Discord's: {quoted(base)}")
+    query = dict(parse_qsl(parts.query)) | {"v": str(API_VERSION), "encoding": "json"}
+    query.pop("compress", None)
+    if compression != "none":
+        query["compress"] = compression
+    return urlunsplit((parts.scheme, parts.netloc, parts.path or "/", urlencode(query), ""))
+
+
+def _is_discord(host: str) -> bool:
+    return any(host == domain or host.endswith("." + domain) for domain in ("discord.gg", "discord.com"))

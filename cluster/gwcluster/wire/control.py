@@ -1,0 +1,244 @@
+"""What coordinator, nursery and workers tell each other (pure): messages and their framing.
+
+Each process pair shares one socket pair. A message is a big-endian u32 length and a msgpack map whose
+`kind` names one of the classes below; the other keys are its fields.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from gwcluster.errors import WireError, quoted
+from gwcluster.wire.codec import pack, unpack_map
+
+MAX_MESSAGE_BYTES: Final = 1 << 20
+_LENGTH: Final = struct.Struct(">I")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Coordinator to worker, first and once: what to run. The only carrier of the token.
+
+    Attributes:
+        shard, shards: shard id and shard count.
+        gateway_url: where to identify; RESUME prefers the session's own address.
+        plain_ok: the API is on loopback, so gateway addresses may be `ws` and on loopback too.
+        include: names of events to keep, None for all; `exclude` is dropped from them.
+        folder: of this shard's log.
+        fanin: ZeroMQ endpoint of the coordinator's PULL socket.
+        retention_bytes, retention_age_s: bounds of the log.
+    """
+
+    shard: int
+    shards: int
+    token: str = field(repr=False)
+    gateway_url: str
+    plain_ok: bool
+    intents: int
+    compression: str
+    large_threshold: int
+    presence: dict[str, Any] | None
+    identify: dict[str, Any]
+    include: list[str] | None
+    exclude: list[str]
+    folder: str
+    fanin: str
+    retention_bytes: int
+    retention_age_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """Coordinator to worker: you may send one IDENTIFY now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """Coordinator to worker: close resumably, flush, exit."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AskPermit:
+    """Worker to coordinator: connected, greeted, and without a session to resume."""
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawPermit:
+    """Worker to coordinator: the connection that waited for a permit is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class PermitUsed:
+    """Worker to coordinator: IDENTIFY was written `ago_s` seconds before this message."""
+
+    ago_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class PermitUnused:
+    """Worker to coordinator: the permit came too late for its connection; nothing was sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class IdentifyRefused:
+    """Worker to coordinator: Discord answered IDENTIFY with op 9."""
+
+
+@dataclass(frozen=True, slots=True)
+class StateChanged:
+    """Worker to coordinator: the shard's new state, one of `ShardState`.
+
+    Attributes:
+        reason: words for people.
+        degraded: why the log refuses records, None while it takes them.
+    """
+
+    state: str
+    reason: str
+    degraded: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """Worker to coordinator, every few seconds: figures for people and health checks.
+
+    Attributes:
+        events: dispatches published since the worker began.
+        unpushed: events that the fan-in had no room for; subscribers find them in the log.
+        duplicates, gaps: dispatches whose seq came twice; jumps in seq.
+        latency_s: of the last heartbeat's ACK, None before the first.
+        event_age_s, ack_age_s: seconds since the last dispatch and the last ACK; None before the first.
+        resumes, identifies: since the worker began.
+        session, offset: current session number, last offset.
+        degraded: as in `StateChanged`.
+    """
+
+    events: int
+    unpushed: int
+    duplicates: int
+    gaps: int
+    latency_s: float | None
+    event_age_s: float | None
+    ack_age_s: float | None
+    resumes: int
+    identifies: int
+    session: int
+    offset: int
+    degraded: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Worker to coordinator, before it exits: Discord will not take this shard or this cluster.
+
+    Attributes:
+        cluster: True when every shard is concerned.
+    """
+
+    cluster: bool
+    code: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """Coordinator to nursery, with one descriptor attached: make a worker that owns it."""
+
+    shard: int
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """Coordinator to nursery: send `signal` to your child `pid`, if it still is one."""
+
+    pid: int
+    signal: int
+
+
+@dataclass(frozen=True, slots=True)
+class Forked:
+    """Nursery to coordinator."""
+
+    shard: int
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Exited:
+    """Nursery to coordinator: a worker ended; `status` is its exit status, or minus the signal."""
+
+    shard: int
+    pid: int
+    status: int
+
+
+Message = (
+    Job
+    | Permit
+    | Drain
+    | AskPermit
+    | WithdrawPermit
+    | PermitUsed
+    | PermitUnused
+    | IdentifyRefused
+    | StateChanged
+    | Pulse
+    | Refused
+    | Fork
+    | Signal
+    | Forked
+    | Exited
+)
+
+_KINDS: Final[dict[str, type[Message]]] = {kind.__name__: kind for kind in Message.__args__}
+
+
+def encode(message: Message) -> bytes:
+    """Return one framed message."""
+    fields = {entry.name: getattr(message, entry.name) for entry in dataclasses.fields(message)}
+    body = pack({"kind": type(message).__name__, **fields})
+    return _LENGTH.pack(len(body)) + body
+
+
+class Unframer:
+    """Cuts a byte stream into messages; holds at most one incomplete message."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[Message]:
+        """Yield the messages that `data` completes.
+
+        Raises:
+            WireError: the peer does not keep to the framing; hang up.
+        """
+        self._buffer += data
+        while len(self._buffer) >= _LENGTH.size:
+            (length,) = _LENGTH.unpack_from(self._buffer)
+            if length > MAX_MESSAGE_BYTES:
+                raise WireError(
+                    f"a control message of {length} bytes; at most {MAX_MESSAGE_BYTES} are accepted"
+                )
+            end = _LENGTH.size + length
+            if len(self._buffer) < end:
+                return
+            body = bytes(self._buffer[_LENGTH.size : end])
+            del self._buffer[:end]
+            yield _decode(body)
+
+
+def _decode(body: bytes) -> Message:
+    fields = unpack_map(body, max_bytes=MAX_MESSAGE_BYTES)
+    kind = _KINDS.get(str(fields.pop("kind", None)))
+    if kind is None:
+        raise WireError(f"a control message of no known kind: {quoted(sorted(fields))}")
+    try:
+        return kind(**fields)
+    except TypeError as error:
+        raise WireError(f"a {kind.__name__} message with wrong fields: {quoted(sorted(fields))}") from error

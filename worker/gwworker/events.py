@@ -1,0 +1,77 @@
+"""What can happen to a session (pure): the events that its machine takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gwworker.scan import Ack, BeatRequest, Hello, InvalidSession, Ready, Reconnect, UnknownOp
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The websocket handshake succeeded."""
+
+
+@dataclass(frozen=True, slots=True)
+class DialFailed:
+    """No websocket came about. `retry_after_s` is what the server asked for, else 0."""
+
+    reason: str
+    retry_after_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The socket is closed; `code` is the peer's close code, None without a close frame."""
+
+    code: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Faulty:
+    """The peer sent what can't be read; everything after it on this connection is suspect."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """A RESUMED dispatch."""
+
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Permitted:
+    """The coordinator lets this shard send one IDENTIFY."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draining:
+    """Stop, and keep the session for whoever comes next."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """`due` has passed."""
+
+
+Event = (
+    Opened
+    | DialFailed
+    | Lost
+    | Faulty
+    | Resumed
+    | Permitted
+    | Draining
+    | Tick
+    | Hello
+    | Ack
+    | BeatRequest
+    | Reconnect
+    | InvalidSession
+    | UnknownOp
+    | Ready
+)

@@ -1,0 +1,201 @@
+"""One websocket to the gateway (does): `websockets`' sans-I/O core inside an asyncio protocol.
+
+A read hands over all messages it completed at once, and nothing queues in between. There are no
+keepalive pings (Discord has heartbeats of its own), no permessage-deflate (payloads are compressed
+already), no proxies, no redirects, and no close code that nobody named.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from typing import Final, Protocol
+from urllib.parse import urlsplit
+
+from websockets.client import ClientProtocol
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Response
+from websockets.uri import parse_uri
+
+from gwcluster.errors import quoted
+
+MAX_MESSAGE_BYTES: Final = 64 << 20
+"""Longest websocket message; the largest seen from Discord had 6 MB."""
+
+MAX_RETRY_AFTER_S: Final = 86_400.0
+
+
+class Listener(Protocol):
+    """Whoever wants to know what happens on a link; each call names the link, so late ones can be told."""
+
+    def opened(self, link: GatewayLink) -> None:
+        """The handshake succeeded."""
+
+    def dial_failed(self, link: GatewayLink, reason: str, retry_after_s: float) -> None:
+        """There will be no connection."""
+
+    def received(self, link: GatewayLink, messages: list[tuple[bool, bytes]]) -> None:
+        """Messages came, each with True for TEXT."""
+
+    def lost(self, link: GatewayLink, code: int | None) -> None:
+        """The connection ended; `code` is the peer's close code, None without one."""
+
+
+class GatewayLink(asyncio.Protocol):
+    """One connection from dial to close.
+
+    Args:
+        url: complete address, see `gwcluster.discord.gateway_url`.
+        tls: context for `wss` addresses.
+        listener: told what happens, on the loop's thread.
+        user_agent: sent in the handshake.
+    """
+
+    def __init__(self, url: str, *, tls: ssl.SSLContext, listener: Listener, user_agent: str) -> None:
+        self._url = url
+        self._tls = tls
+        self._listener = listener
+        self._core = ClientProtocol(parse_uri(url), extensions=None, max_size=MAX_MESSAGE_BYTES)
+        self._user_agent = user_agent
+        self._transport: asyncio.Transport | None = None
+        self._fragments: list[bytes] = []
+        self._text = False
+        self._open = False
+        self._leaving = False
+        self._over = False
+        self._dialing = asyncio.get_running_loop().create_task(self._dial())
+        self.closed = asyncio.get_running_loop().create_future()
+
+    async def _dial(self) -> None:
+        parts = urlsplit(self._url)
+        assert parts.hostname is not None, "gateway_url gives complete addresses"
+        secure = parts.scheme == "wss"
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.create_connection(
+                lambda: self,
+                parts.hostname,
+                parts.port or (443 if secure else 80),
+                ssl=self._tls if secure else None,
+                happy_eyeballs_delay=0.25,
+            )
+        except (OSError, ssl.SSLError) as error:
+            self._end_unopened(f"{parts.hostname}: {str(error) or type(error).__name__}", 0.0)
+
+    def send(self, text: bytes) -> None:
+        """Send one TEXT message; without effect once the connection is over."""
+        if self._open and not self._over:
+            self._core.send_text(text)
+            self._write()
+
+    def hang_up(self, code: int) -> None:
+        """Send a close frame with `code` and listen to nothing more; `lost` follows when the peer closes."""
+        if self._over or self._leaving:
+            return
+        self._leaving = True
+        if self._open:
+            self._core.send_close(code)
+            self._write()
+        elif self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Drop the connection at once, without a word, and call the listener no more."""
+        self._over = True
+        self._dialing.cancel()
+        if self._transport is not None:
+            self._transport.abort()
+        elif not self.closed.done():
+            self.closed.set_result(None)
+
+    # asyncio calls these
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Send the handshake."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        if self._over:
+            transport.abort()
+            return
+        request = self._core.connect()
+        request.headers["User-Agent"] = self._user_agent
+        self._core.send_request(request)
+        self._write()
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the core and hand over what it completed."""
+        self._core.receive_data(data)
+        messages: list[tuple[bool, bytes]] = []
+        for event in self._core.events_received():
+            if isinstance(event, Frame):
+                self._collect(event, messages)
+            elif isinstance(event, Response):
+                self._answered(event)
+        self._write()
+        if messages and not self._over and not self._leaving:
+            self._listener.received(self, messages)
+        finished = self._core.close_rcvd is not None or self._core.parser_exc is not None
+        if finished and self._transport is not None and not self._over:
+            self._transport.close()
+
+    def eof_received(self) -> None:
+        """Let `connection_lost` follow."""
+        self._core.receive_eof()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Tell that it is over, once; a code that the peer only echoed is not the peer's."""
+        if not self.closed.done():
+            self.closed.set_result(None)
+        if self._over:
+            return
+        if not self._open and not self._leaving:
+            self._end_unopened(f"connection closed during the handshake ({error or 'end of file'})", 0.0)
+            return
+        self._over = True
+        received = self._core.close_rcvd
+        told = received is not None and self._core.close_rcvd_then_sent and not self._leaving
+        self._listener.lost(self, received.code if received is not None and told else None)
+
+    def _collect(self, frame: Frame, messages: list[tuple[bool, bytes]]) -> None:
+        if frame.opcode is Opcode.TEXT or frame.opcode is Opcode.BINARY:
+            self._text = frame.opcode is Opcode.TEXT
+            if frame.fin:
+                messages.append((self._text, bytes(frame.data)))
+            else:
+                self._fragments.append(bytes(frame.data))
+        elif frame.opcode is Opcode.CONT:
+            self._fragments.append(bytes(frame.data))
+            if frame.fin:
+                messages.append((self._text, b"".join(self._fragments)))
+                self._fragments.clear()
+
+    def _answered(self, response: Response) -> None:
+        if self._core.handshake_exc is None:
+            self._open = True
+            self._listener.opened(self)
+            return
+        retry_after_s = 0.0
+        with contextlib.suppress(ValueError):  # an HTTP date: our own backoff serves as well
+            retry_after_s = float(response.headers.get("Retry-After", "0"))
+        reason = f"HTTP {response.status_code} {quoted(response.reason_phrase)} instead of a websocket"
+        if response.status_code == 101:
+            reason = f"bad websocket handshake: {self._core.handshake_exc}"
+        self._end_unopened(reason, min(max(retry_after_s, 0.0), MAX_RETRY_AFTER_S))
+
+    def _end_unopened(self, reason: str, retry_after_s: float) -> None:
+        if self._over:
+            return
+        self._over = True
+        if self._transport is not None:
+            self._transport.abort()
+        elif not self.closed.done():
+            self.closed.set_result(None)
+        self._listener.dial_failed(self, reason, retry_after_s)
+
+    def _write(self) -> None:
+        if self._transport is None or self._transport.is_closing():
+            return
+        for data in self._core.data_to_send():
+            if data:
+                self._transport.write(data)

@@ -1,0 +1,146 @@
+"""The nursery (does): a process that has imported everything a worker needs, and forks workers.
+
+A fork shares those pages with all its siblings, so a shard costs a few megabytes instead of a whole
+interpreter. That holds only while nothing here writes to them: no threads, no event loop, no ZeroMQ
+context before a fork, and a heap that the garbage collector no longer walks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import os
+import resource
+import select
+import signal
+import socket
+import ssl
+import sys
+from collections import deque
+from importlib.metadata import version
+from typing import Final
+
+from gwcluster.wire.control import Exited, Fork, Forked, Message, Signal, Unframer, encode
+from gwcluster.wire.exits import WorkerExit
+from gwworker.logs import log_to_pipe
+from gwworker.worker import run
+
+MAX_DESCRIPTORS: Final = 64
+"""Most that one read takes over; the kernel limits a message to 253."""
+
+_PR_SET_PDEATHSIG: Final = 1
+_PR_SET_NAME: Final = 15
+
+
+def main(descriptor: int) -> None:
+    """Serve the coordinator at the other end of `descriptor` until it closes it."""
+    _die_with_parent(os.getppid())
+    log_to_pipe(None)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    tls = ssl.create_default_context()
+    agent = f"DiscordBot (https://github.com/gwcluster/gwcluster, {version('gwcluster')})"
+    gc.collect()
+    gc.freeze()
+    _Nursery(socket.socket(fileno=descriptor), tls, agent).serve()
+
+
+class _Nursery:
+    def __init__(self, coordinator: socket.socket, tls: ssl.SSLContext, agent: str) -> None:
+        self._coordinator = coordinator
+        self._tls = tls
+        self._agent = agent
+        self._unframer = Unframer()
+        self._ends: deque[int] = deque()
+        self._children: dict[int, int] = {}
+        self._wake, waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+
+    def serve(self) -> None:
+        """Fork, signal and bury until the coordinator is gone."""
+        poll = select.poll()
+        poll.register(self._coordinator, select.POLLIN)
+        poll.register(self._wake, select.POLLIN)
+        while True:
+            ready = dict(poll.poll())
+            if self._wake in ready:
+                with contextlib.suppress(BlockingIOError):
+                    os.read(self._wake, 4096)
+                self._bury()
+            if self._coordinator.fileno() in ready and not self._listen():
+                return
+
+    def _listen(self) -> bool:
+        data, ends, _, _ = socket.recv_fds(self._coordinator, 1 << 16, MAX_DESCRIPTORS)
+        self._ends.extend(ends)
+        for message in self._unframer.feed(data):
+            self._obey(message)
+        return bool(data)
+
+    def _obey(self, message: Message) -> None:
+        match message:
+            case Fork():
+                self._fork(message.shard, self._ends.popleft())
+            case Signal() if message.pid in self._children:
+                os.kill(message.pid, message.signal)
+            case _:
+                pass  # the child of a late signal was buried already
+
+    def _fork(self, shard: int, end: int) -> None:
+        assert len(os.listdir("/proc/self/task")) == 1, "a nursery with threads must not fork"  # noqa: PTH208
+        nursery = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            self._be_worker(shard, end, nursery)
+        os.close(end)
+        self._children[pid] = shard
+        self._tell(Forked(shard, pid))
+
+    def _be_worker(self, shard: int, end: int, nursery: int) -> None:
+        status: int = WorkerExit.FAILED
+        try:
+            _die_with_parent(nursery)
+            os.close(signal.set_wakeup_fd(-1))
+            os.close(self._wake)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            self._coordinator.close()
+            for spare in self._ends:
+                os.close(spare)
+            _name(f"gwworker {shard}")
+            status = run(shard, socket.socket(fileno=end), self._tls, self._agent)
+        except BaseException:  # noqa: BLE001
+            sys.excepthook(*sys.exc_info())
+        finally:
+            sys.stderr.flush()
+            os._exit(status)
+
+    def _bury(self) -> None:
+        while self._children:
+            pid, code = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                return
+            shard = self._children.pop(pid)
+            self._tell(Exited(shard, pid, os.waitstatus_to_exitcode(code)))
+
+    def _tell(self, message: Message) -> None:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the end of file follows
+            self._coordinator.sendall(encode(message))
+
+
+def _die_with_parent(parent: int) -> None:
+    """Have the kernel kill this process when its parent dies; look again, it may be dead already."""
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL) != 0:
+            raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
+    if os.getppid() != parent:
+        os._exit(WorkerExit.ORPHANED)
+
+
+def _name(name: str) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_NAME, name.encode())

@@ -1,0 +1,78 @@
+"""Where events go (does): into the log first, then to the coordinator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from gwcluster.log.writer import Writer
+from gwcluster.wire.control import Job
+from gwcluster.wire.events import header_encoder, topic
+from gwcluster.wire.notices import BEACON, beacon
+from gwworker.bus_link import Fanin
+
+FLUSH_BYTES: Final = 1 << 20
+"""Staged payload bytes at which a batch is written early, so that a burst can't pile up in memory."""
+
+
+class Outlet:
+    """Stages dispatches and notices, writes them in one go, then pushes them.
+
+    Attributes:
+        events: dispatches published.
+    """
+
+    def __init__(self, job: Job, writer: Writer, fanin: Fanin, *, wall: Callable[[], float]) -> None:
+        self.events = 0
+        self._writer = writer
+        self._fanin = fanin
+        self._wall = wall
+        self._include = None if job.include is None else frozenset(job.include)
+        self._exclude = frozenset(job.exclude)
+        self._staged: list[tuple[bytes, bytes, bytes]] = []
+        self._staged_bytes = 0
+        self._dropped: tuple[int, int] | None = None
+        self._beacon_topic = topic(BEACON, job.shard)
+        self._beacon_header = header_encoder(job.shard, job.shards, writer.epoch)
+
+    def dispatch(self, name: str, payload: bytes, session: int, seq: int, at: float) -> None:
+        """Stage a dispatch, or note the seq of one that the configuration drops."""
+        if name in self._exclude or (self._include is not None and name not in self._include):
+            self._dropped = (session, seq)
+            return
+        self.events += 1
+        self._dropped = None
+        self._stage(name, payload, session, seq, at)
+
+    def notice(self, name: str, payload: bytes, session: int) -> None:
+        """Stage one of our own notices."""
+        self._stage(name, payload, session, None, self._wall())
+
+    def _stage(self, name: str, payload: bytes, session: int, seq: int | None, at: float) -> None:
+        self._staged.append(self._writer.append(name, payload, session=session, seq=seq, at=at))
+        self._staged_bytes += len(payload)
+        if self._staged_bytes >= FLUSH_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is staged to the log, then push it."""
+        if not self._staged:
+            return
+        self._writer.flush()
+        for frames in self._staged:
+            self._fanin.push(*frames)
+        self._staged.clear()
+        self._staged_bytes = 0
+
+    def mark(self) -> None:
+        """Let dropped dispatches count: the log's seq moves to the last of them. At most once a second."""
+        if self._dropped is not None:
+            session, seq = self._dropped
+            self._dropped = None
+            self._writer.mark(session, seq, self._wall())
+            self._writer.flush()
+
+    def beacon(self, session: int) -> None:
+        """Publish the last offset of each name; it is no event itself and not logged."""
+        header = self._beacon_header(self._writer.next_offset - 1, None, session, None, self._wall())
+        self._fanin.push(self._beacon_topic, header, beacon(self._writer.last_offsets))

@@ -1,0 +1,209 @@
+"""What a gateway payload says (pure): a literal prefix for dispatches, a full parse for all else.
+
+Dispatches are nearly all of the traffic and nearly all of them begin with the same few bytes; those
+cost one regular expression. Anything that does not is parsed whole, so that key order, white space,
+escapes and unknown keys are Discord's business alone.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any, Final
+
+from gwcluster.discord import Op
+from gwcluster.errors import GwclusterError, quoted
+
+_DISPATCH: Final = re.compile(rb'\{"t":"([A-Z0-9_]{1,100})","s":([0-9]{1,18}),"op":0,"d":')
+_DECODER: Final = json.JSONDecoder()
+_NAME: Final = re.compile(r"[A-Za-z0-9_]{1,100}")
+_MAX_INTERVAL_S: Final = 3600.0
+
+
+class BadPayloadError(GwclusterError):
+    """The gateway sent what can't be a payload: the stream is not to be trusted; reconnect and resume."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """Op 0: an event. `name` is Discord's `t`, `seq` its `s`."""
+
+    name: str
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """Op 10."""
+
+    interval_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """Op 11."""
+
+
+@dataclass(frozen=True, slots=True)
+class BeatRequest:
+    """Op 1: the gateway wants a heartbeat now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reconnect:
+    """Op 7."""
+
+
+@dataclass(frozen=True, slots=True)
+class InvalidSession:
+    """Op 9."""
+
+    resumable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownOp:
+    """An opcode that a bot does not know: counted and ignored."""
+
+    op: int
+
+
+Payload = Dispatch | Hello | Ack | BeatRequest | Reconnect | InvalidSession | UnknownOp
+
+
+def scan(payload: bytes) -> Dispatch | None:
+    """Return the dispatch in `payload` if its beginning and its braces leave no doubt, else None.
+
+    Quotes inside Discord's strings are escaped, so no text of a user can forge the prefix. Cut or glued
+    payloads are left to `parse`: a cut one ends wrongly or lacks a brace, and `}{"` is in no valid JSON
+    (inside a string its quote would be escaped).
+    """
+    match = _DISPATCH.match(payload)
+    if (
+        match is None
+        or payload[-1] != 0x7D
+        or payload.count(b"{") != payload.count(b"}")
+        or b'}{"' in payload
+        or not _is_utf8(payload)
+    ):
+        return None
+    return Dispatch(match[1].decode("ascii"), int(match[2]))
+
+
+def parse(payload: bytes) -> Payload:
+    """Return what a whole payload says.
+
+    Raises:
+        BadPayloadError: it is not JSON, not an object, or lacks what its opcode needs; reconnect.
+    """
+    fields = _object(payload)
+    op: Any = fields.get("op")
+    if not _is_int(op):
+        raise BadPayloadError(f"payload without an opcode: {quoted(payload)}")
+    match op:
+        case Op.DISPATCH:
+            name: Any = fields.get("t")
+            seq: Any = fields.get("s")
+            if not isinstance(name, str) or _NAME.fullmatch(name) is None or not _is_int(seq):
+                raise BadPayloadError(f"dispatch with t {quoted(name)} and s {quoted(seq)}")
+            return Dispatch(name, seq)
+        case Op.HELLO:
+            return Hello(_interval_s(fields.get("d")))
+        case Op.HEARTBEAT_ACK:
+            return Ack()
+        case Op.HEARTBEAT:
+            return BeatRequest()
+        case Op.RECONNECT:
+            return Reconnect()
+        case Op.INVALID_SESSION:
+            return InvalidSession(fields.get("d") is True)
+        case _:
+            return UnknownOp(op)
+
+
+def read(data: bytes) -> list[tuple[Payload, bytes]]:
+    """Return each payload in `data` with its bytes: nearly always one, several when they were glued.
+
+    Raises:
+        BadPayloadError: `data` is not one or more payloads; reconnect.
+    """
+    try:
+        return [(parse(data), data)]
+    except BadPayloadError:
+        pieces = _split(data)
+        if len(pieces) < 2:
+            raise
+        return [(parse(piece), piece) for piece in pieces]
+
+
+def _split(data: bytes) -> list[bytes]:
+    pieces: list[bytes] = []
+    try:
+        text = data.decode().strip()
+        while text:
+            _, end = _DECODER.raw_decode(text)
+            pieces.append(text[:end].encode())
+            text = text[end:].lstrip()
+    except (ValueError, RecursionError):
+        return []
+    return pieces
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The part of READY that opens a session."""
+
+    seq: int
+    session_id: str
+    resume_url: str | None
+
+
+def parse_ready(payload: bytes, seq: int) -> Ready:
+    """Return the session that a READY dispatch with that seq opens.
+
+    Raises:
+        BadPayloadError: there is no session id in it; reconnect.
+    """
+    data = _object(payload).get("d")
+    session_id = data.get("session_id") if isinstance(data, dict) else None
+    if not isinstance(session_id, str) or not 0 < len(session_id) <= 256:
+        raise BadPayloadError("READY without a session_id")
+    assert isinstance(data, dict)
+    url = data.get("resume_gateway_url")
+    return Ready(seq, session_id, url if isinstance(url, str) else None)
+
+
+def _object(payload: bytes) -> dict[str, Any]:
+    try:
+        fields = json.loads(payload)
+    except (ValueError, RecursionError) as error:
+        raise BadPayloadError(
+            f"not JSON: {quoted(payload)} ({str(error) or type(error).__name__})"
+        ) from error
+    if not isinstance(fields, dict):
+        raise BadPayloadError(f"not a JSON object: {quoted(payload)}")
+    return fields
+
+
+def _interval_s(data: object) -> float:
+    interval = data.get("heartbeat_interval") if isinstance(data, dict) else None
+    if isinstance(interval, bool) or not isinstance(interval, int | float):
+        raise BadPayloadError(f"HELLO with heartbeat_interval {quoted(interval)}; milliseconds are expected")
+    if not 0 < interval / 1000 <= _MAX_INTERVAL_S:
+        raise BadPayloadError(f"HELLO with heartbeat_interval {interval} ms; more than 0, at most an hour")
+    return interval / 1000
+
+
+def _is_utf8(payload: bytes) -> bool:
+    if payload.isascii():
+        return True
+    try:
+        payload.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

@@ -1,0 +1,168 @@
+"""One worker process (does): the composition root of a shard, from its job to its exit status."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+import secrets
+import signal
+import socket
+import ssl
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+import zmq
+
+from gwcluster.log.writer import LogBusy, Writer
+from gwcluster.wire.control import Drain, Job, Message
+from gwcluster.wire.exits import WorkerExit
+from gwcluster.wire.notices import BEACON_INTERVAL_S
+from gwworker.bus_link import Control, Fanin
+from gwworker.drive import Drive
+from gwworker.logs import log_to_pipe
+from gwworker.outlet import Outlet
+
+JOB_S: Final = 10.0
+BUSY_S: Final = 5.0
+"""How long to wait for a predecessor that still holds the log; the kernel lets go when it is dead."""
+
+CLOSE_S: Final = 2.0
+SYNC_INTERVAL_S: Final = 1.0
+TIDY_INTERVAL_S: Final = 60.0
+
+log = logging.getLogger(__name__)
+
+
+def run(shard: int, end: socket.socket, tls: ssl.SSLContext, user_agent: str) -> WorkerExit:
+    """Run one shard until it is told to stop, refused, or alone; return the exit status.
+
+    Args:
+        shard: for the log, before the job is known.
+        end: our end of the socket pair to the coordinator; closed by it, or by its death, we exit.
+        tls: shared with every worker, since they were forked from one process.
+    """
+    log_to_pipe(shard)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return asyncio.run(_Worker(tls, user_agent).run(end))
+
+
+class _Worker:
+    def __init__(self, tls: ssl.SSLContext, user_agent: str) -> None:
+        self._tls = tls
+        self._user_agent = user_agent
+        self._job: asyncio.Future[Job] = asyncio.Future()
+        self._finished: asyncio.Future[WorkerExit] = asyncio.Future()
+        self._drive: Drive | None = None
+
+    async def run(self, end: socket.socket) -> WorkerExit:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(self._failed)
+        control = Control(self._heard, self._orphaned)
+        await control.attach(end)
+        async with asyncio.timeout(JOB_S):
+            job = await self._job
+        writer = await _open_log(job)
+        if writer is None:
+            return WorkerExit.BUSY
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(1)
+        fanin = Fanin(context, job.fanin)
+        outlet = Outlet(job, writer, fanin, wall=time.time)
+        drive = Drive(
+            job,
+            writer=writer,
+            outlet=outlet,
+            control=control,
+            tls=self._tls,
+            user_agent=self._user_agent,
+            finish=self._finish,
+        )
+        self._drive = drive
+        loop.add_signal_handler(signal.SIGTERM, drive.told, Drain("SIGTERM"))
+        keeper = loop.create_task(_keep_house(drive, writer, outlet, fanin, control))
+        keeper.add_done_callback(self._keeper_ended)
+        drive.begin()
+        status = await self._finished
+        keeper.cancel()
+        if drive.link is not None:
+            await asyncio.wait([drive.link.closed], timeout=CLOSE_S)
+            drive.link.abort()
+        outlet.flush()
+        writer.close()
+        fanin.close()
+        context.term()
+        return status
+
+    def _heard(self, message: Message) -> None:
+        if isinstance(message, Job):
+            if not self._job.done():
+                self._job.set_result(message)
+        elif self._drive is not None:
+            self._drive.told(message)
+        elif isinstance(message, Drain):
+            self._finish(WorkerExit.DONE)
+
+    def _finish(self, status: WorkerExit) -> None:
+        if not self._finished.done():
+            self._finished.set_result(status)
+
+    def _orphaned(self, why: str) -> None:
+        """Leave at once and leave the session as it is: every record is written, a successor resumes."""
+        if not self._finished.done():
+            log.error("leaving, the coordinator is gone: %s", why)
+            os._exit(WorkerExit.ORPHANED)
+
+    def _failed(self, _loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+        error = context.get("exception")
+        log.error(
+            "bug: %s", context.get("message"), exc_info=error if isinstance(error, BaseException) else None
+        )
+        self._finish(WorkerExit.FAILED)
+
+    def _keeper_ended(self, keeper: asyncio.Task[None]) -> None:
+        if not keeper.cancelled() and (error := keeper.exception()) is not None:
+            log.error("bug in the housekeeping: %s", error, exc_info=error)
+            self._finish(WorkerExit.FAILED)
+
+
+async def _open_log(job: Job) -> Writer | None:
+    deadline = time.monotonic() + BUSY_S
+    while True:
+        try:
+            return Writer.open(
+                Path(job.folder),
+                shard=job.shard,
+                shards=job.shards,
+                retention_bytes=job.retention_bytes,
+                retention_age_s=job.retention_age_s,
+                new_epoch=lambda: secrets.token_hex(8),
+                wall=time.time,
+            )
+        except LogBusy as error:
+            if time.monotonic() >= deadline:
+                log.error("another process writes this shard's log: %s", error)
+                return None
+        await asyncio.sleep(0.02)
+
+
+async def _keep_house(drive: Drive, writer: Writer, outlet: Outlet, fanin: Fanin, control: Control) -> None:
+    """Sync, mark, beacon, pulse and tidy; the phase is random so that workers don't wake together."""
+    loop = asyncio.get_running_loop()
+    thread = ThreadPoolExecutor(1)
+    beacon_at = loop.time() + random.random() * BEACON_INTERVAL_S
+    tidy_at = loop.time() + random.random() * TIDY_INTERVAL_S
+    while True:
+        await asyncio.sleep(SYNC_INTERVAL_S)
+        outlet.mark()
+        if writer.dirty:
+            await loop.run_in_executor(thread, writer.sync)
+        if loop.time() >= tidy_at:
+            tidy_at = loop.time() + TIDY_INTERVAL_S
+            writer.tidy(time.time())
+        if loop.time() >= beacon_at:
+            beacon_at += BEACON_INTERVAL_S
+            drive.beacon()
+            control.tell(drive.pulse(fanin.unpushed))
