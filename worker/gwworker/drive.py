@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import assert_never
 
 from gwcluster.discord import GatewayUrlError, gateway_url
-from gwcluster.log.session_state import load
+from gwcluster.log.session_state import forget, load, save
 from gwcluster.log.writer import Writer
 from gwcluster.wire import control as c
 from gwcluster.wire.exits import WorkerExit
@@ -26,7 +26,7 @@ from gwworker import effects as do
 from gwworker.bus_link import Control
 from gwworker.events import DialFailed, Draining, Event, Faulty, Lost, Opened, Permitted, Resumed, Tick
 from gwworker.gateway_link import GatewayLink
-from gwworker.identity import beat_payload, identify_payload, resumable, resume_payload
+from gwworker.identity import beat_payload, identify_payload, resumable, resume_payload, saved_session
 from gwworker.inflate import Inflater, Plain, inflater
 from gwworker.outlet import Outlet
 from gwworker.scan import BadPayloadError, Dispatch, parse_ready, read, scan
@@ -80,11 +80,6 @@ class Drive:
         self.event_at: float | None = None
 
     @property
-    def session(self) -> Session:
-        """The machine, for those who tell others about it."""
-        return self._session
-
-    @property
     def link(self) -> GatewayLink | None:
         """The connection, for whoever has to wait for its end."""
         return self._link
@@ -95,15 +90,17 @@ class Drive:
 
     # The coordinator says
 
-    def told(self, message: c.Message) -> None:
+    def heard(self, message: c.Message) -> None:
         """Take a control message."""
         match message:
             case c.Permit():
                 self._feed(Permitted())
-            case c.Drain():
-                self._feed(Draining(message.reason))
             case _:
                 log.warning("a %s message is not for a worker; ignored", type(message).__name__)
+
+    def drain(self) -> None:
+        """Stop, and keep the session."""
+        self._feed(Draining("asked to stop"))
 
     # The link says
 

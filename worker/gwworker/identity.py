@@ -10,9 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 
-from gwcluster.log.session_state import SavedSession
-
 from gwcluster.discord import API_VERSION, Op
+from gwcluster.log.session_state import SavedSession
 from gwcluster.wire.control import Job
 from gwworker.effects import Remember
 from gwworker.redial import Known

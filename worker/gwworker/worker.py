@@ -18,7 +18,7 @@ from typing import Final
 import zmq
 
 from gwcluster.log.writer import LogBusy, Writer
-from gwcluster.wire.control import Drain, Job, Message
+from gwcluster.wire.control import Job, Message
 from gwcluster.wire.exits import WorkerExit
 from gwcluster.wire.notices import BEACON_INTERVAL_S
 from gwworker.bus_link import Control, Fanin
@@ -61,6 +61,7 @@ class _Worker:
     async def run(self, end: socket.socket) -> WorkerExit:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._failed)
+        loop.add_signal_handler(signal.SIGTERM, self._drain)
         control = Control(self._heard, self._orphaned)
         await control.attach(end)
         async with asyncio.timeout(JOB_S):
@@ -81,7 +82,6 @@ class _Worker:
             finish=self._finish,
         )
         self._drive = drive
-        loop.add_signal_handler(signal.SIGTERM, drive.told, Drain("SIGTERM"))
         keeper = loop.create_task(_keep_house(drive, writer, outlet, fanin, control))
         keeper.add_done_callback(self._keeper_ended)
         drive.begin()
@@ -101,9 +101,12 @@ class _Worker:
             if not self._job.done():
                 self._job.set_result(message)
         elif self._drive is not None:
-            self._drive.told(message)
-        elif isinstance(message, Drain):
-            self._finish(WorkerExit.DONE)
+            self._drive.heard(message)
+
+    def _drain(self) -> None:
+        if self._drive is None:
+            os._exit(WorkerExit.DONE)
+        self._drive.drain()
 
     def _finish(self, status: WorkerExit) -> None:
         if not self._finished.done():

@@ -57,13 +57,6 @@ class Permit:
 
 
 @dataclass(frozen=True, slots=True)
-class Drain:
-    """Coordinator to worker: close resumably, flush, exit."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
 class AskPermit:
     """Worker to coordinator: connected, greeted, and without a session to resume."""
 
@@ -181,7 +174,6 @@ class Exited:
 Message = (
     Job
     | Permit
-    | Drain
     | AskPermit
     | WithdrawPermit
     | PermitUsed
