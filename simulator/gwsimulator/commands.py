@@ -15,7 +15,10 @@ from gwsimulator.vocabulary import Op
 from gwsimulator.world import Event, World
 
 ALL_MEMBERS_EVERY_S: Final = 30.0
-"""All members of a guild may be asked for this often; https://docs.discord.com/developers/change-log (2025-08-14)."""
+"""How often all members of a guild may be asked for.
+
+Source: https://docs.discord.com/developers/change-log (2025-08-14)
+"""
 
 
 @dataclass(slots=True)

@@ -9,9 +9,10 @@ from typing import Any
 
 from gwsimulator.effects import Effect, Send
 from gwsimulator.ledger import Ledger
+from gwsimulator.links import BEAT_NOW, Link, Links
 from gwsimulator.payloads import encode
-from gwsimulator.rules import BEAT_NOW, Gateway, Link
-from gwsimulator.scenario import Faults, Greeting, Mangle, RestFault
+from gwsimulator.rules import Gateway
+from gwsimulator.scenario import Faults, Greeting, Mangle, Refusal, RestFault
 from gwsimulator.world import Event
 
 Order = Callable[[Gateway, float], list[Effect]]
@@ -38,7 +39,7 @@ class Controls(abc.ABC):
             shard: the shard id.
         """
         d = data if isinstance(data, bytes) else encode(data)
-        self.order(lambda gateway, now: gateway.tell(shard, Event(name, d, None), now))
+        self.order(lambda gateway, now: gateway.delivery.tell(shard, Event(name, d, None), now))
 
     def emit_random(self, shard: int, count: int = 1) -> None:
         """Let `count` events of the mix happen in the guilds of a shard; intents apply."""
@@ -48,7 +49,7 @@ class Controls(abc.ABC):
             for _ in range(count):
                 event = gateway.world.happening(shard)
                 if event is not None:
-                    effects += gateway.happen(event, now)
+                    effects += gateway.delivery.happen(event, now)
             return effects
 
         self.order(order)
@@ -61,19 +62,19 @@ class Controls(abc.ABC):
 
     def op7(self, shard: int) -> None:
         """Ask the shard to reconnect."""
-        self._each(shard, lambda gateway, link, now: gateway.ask_to_reconnect(link, now))
+        self._each(shard, lambda links, link, now: links.ask_to_reconnect(link, now))
 
     def op9(self, shard: int, *, resumable: bool) -> None:
         """Invalidate the shard's session."""
-        self._each(shard, lambda gateway, link, now: gateway.invalidate(link, now, resumable=resumable))
+        self._each(shard, lambda links, link, now: links.invalidate(link, now, resumable=resumable))
 
     def close(self, shard: int, code: int, reason: str = "") -> None:
         """Close the shard's connection with a code."""
-        self._each(shard, lambda gateway, link, now: gateway.hang_up(link, code, reason, now))
+        self._each(shard, lambda links, link, now: links.hang_up(link, code, reason, now))
 
     def abort(self, shard: int) -> None:
         """Reset the shard's connection."""
-        self._each(shard, lambda gateway, link, now: gateway.cut(link, now))
+        self._each(shard, lambda links, link, now: links.cut(link, now))
 
     def forget_session(self, shard: int) -> None:
         """Forget the shard's sessions without a word: the next RESUME gets op 9."""
@@ -87,16 +88,16 @@ class Controls(abc.ABC):
 
     # ------------------------------------------------------------------ faults
 
-    def drop_acks(self, shard: int, dropped: bool = True) -> None:  # noqa: FBT001, FBT002
+    def drop_acks(self, shard: int, dropped: bool = True) -> None:
         """Answer no heartbeat of this shard, on this and later connections, until told otherwise."""
         if dropped:
             self._plan(lambda faults: faults.without_acks.add(shard))
         else:
             self._plan(lambda faults: faults.without_acks.discard(shard))
 
-    def stall(self, shard: int, stalled: bool = True) -> None:  # noqa: FBT001, FBT002
+    def stall(self, shard: int, stalled: bool = True) -> None:
         """Stop reading and writing on the shard's connection, leaving it open; or go on."""
-        self._each(shard, lambda gateway, link, now: gateway.stall(link, now, stalled=stalled))
+        self._each(shard, lambda links, link, now: links.stall(link, now, stalled=stalled))
 
     def mangle(self, shard: int, *how: Mangle) -> None:
         """Have the shard's next dispatches duplicated, preceded by a gap, or corrupted on the wire."""
@@ -105,6 +106,14 @@ class Controls(abc.ABC):
     def greet(self, *how: Greeting) -> None:
         """Have the next connections met by silence, op 7, a refusal, ... instead of a plain HELLO."""
         self._plan(lambda faults: faults.greetings.extend(how))
+
+    def refuse_identify(self, *how: Refusal) -> None:
+        """Have the next IDENTIFYs that would be accepted end in a close code, `op9`, `silent` or `abort`."""
+        self._plan(lambda faults: faults.identifies.extend(how))
+
+    def refuse_resume(self, *how: Refusal) -> None:
+        """Have the next RESUMEs that would be accepted end in a close code, `op9`, `silent` or `abort`."""
+        self._plan(lambda faults: faults.resumes.extend(how))
 
     def rest_fault(
         self,
@@ -128,8 +137,10 @@ class Controls(abc.ABC):
 
         self.order(order)
 
-    def _each(self, shard: int, act: Callable[[Gateway, Link, float], list[Effect]]) -> None:
+    def _each(self, shard: int, act: Callable[[Links, Link, float], list[Effect]]) -> None:
         def order(gateway: Gateway, now: float) -> list[Effect]:
-            return [effect for link in gateway.attached(shard) for effect in act(gateway, link, now)]
+            return [
+                effect for link in gateway.links.of_shard(shard) for effect in act(gateway.links, link, now)
+            ]
 
         self.order(order)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from gwsimulator.records import Rule
 from gwsimulator.settings import Settings
 from gwsimulator.vocabulary import ALL_INTENTS, CloseCode
 
@@ -17,7 +18,7 @@ class Refusal:
     """Why it is refused: the close code, and the rule's name and detail for the ledger."""
 
     code: int
-    rule: str
+    rule: Rule
     detail: str
 
 
@@ -74,7 +75,7 @@ def _is_int(value: object) -> bool:
 
 def _is_place(value: object) -> bool:
     match value:
-        case [shard, shards] if _is_int(shard) and _is_int(shards):
-            return bool(0 <= shard < shards)
+        case [int(shard), int(shards)] if _is_int(shard) and _is_int(shards):
+            return 0 <= shard < shards
         case _:
             return False

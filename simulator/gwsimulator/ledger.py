@@ -6,9 +6,22 @@ import base64
 import hashlib
 import json
 from collections import deque
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, Protocol
+from typing import Final, Protocol
+
+from gwsimulator.records import (
+    Beat,
+    Close,
+    Command,
+    Connection,
+    Dispatch,
+    Identify,
+    Other,
+    RestCall,
+    Resume,
+    Rule,
+    Violation,
+)
 
 
 class Sink(Protocol):
@@ -20,119 +33,6 @@ class Sink(Protocol):
     def flush(self) -> object:
         """Let readers see what was written."""
 
-
-@dataclass(frozen=True, slots=True)
-class Dispatch:
-    """One dispatch of one session, recorded when it got its sequence number, not when it was (re)sent."""
-
-    at: float
-    session: str
-    shard: int
-    shards: int
-    seq: int
-    name: str
-    size: int
-    payload: bytes | None
-    """The whole message as sent, before compression; None when the ledger's memory was full."""
-    digest: str | None
-
-    @property
-    def sha256(self) -> str:
-        """Return the SHA-256 of the payload in hex."""
-        return self.digest or hashlib.sha256(self.payload or b"").hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class Connection:
-    """A websocket that was opened. `host` is `gateway` or `resume`."""
-
-    at: float
-    link: int
-    host: str
-    query: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Identify:
-    """An IDENTIFY that arrived. `outcome` is `ready`, `op9` or the close code as text."""
-
-    at: float
-    link: int
-    shard: int | None
-    shards: int | None
-    intents: int | None
-    outcome: str
-    session: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Resume:
-    """A RESUME that arrived. `outcome` is `resumed`, `op9` or the close code as text; `replayed` counts dispatches."""
-
-    at: float
-    link: int
-    host: str
-    shard: int | None
-    session: str
-    seq: int
-    outcome: str
-    replayed: int
-
-
-@dataclass(frozen=True, slots=True)
-class Close:
-    """The end of a websocket. `code` None: no closing frame came or went (RST, EOF, abort)."""
-
-    at: float
-    link: int
-    by: Literal["client", "server"]
-    code: int | None
-    reason: str
-    shard: int | None
-    session: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Violation:
-    """A rule that a client broke."""
-
-    at: float
-    rule: str
-    shard: int | None
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class RestCall:
-    """One REST request and the status it got (0: the connection was cut instead)."""
-
-    at: float
-    path: str
-    status: int
-
-
-@dataclass(frozen=True, slots=True)
-class Beat:
-    """A heartbeat; `seq` is its `d`."""
-
-    at: float
-    link: int
-    shard: int | None
-    seq: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """A client's op 3, 4, 8, 31 or 43."""
-
-    at: float
-    link: int
-    shard: int
-    op: int
-    data: Any
-
-
-Record = Dispatch | Connection | Identify | Resume | Close | Violation | RestCall | Beat | Command
 
 _KINDS: Final = {
     Connection: "connection",
@@ -148,7 +48,7 @@ _KINDS: Final = {
 
 @dataclass(slots=True)
 class Ledger:
-    """Everything that happened, in order of happening. Times are the simulator's clock (monotonic seconds)."""
+    """Everything that happened, in order. Times (`at`) are the simulator's clock: monotonic seconds."""
 
     keep_dispatches: int = 1_000_000
     keep_payload_bytes: int = 256 * 1024 * 1024
@@ -216,9 +116,7 @@ class Ledger:
                 f'"seq":{seq},"name":{json.dumps(name)},"size":{len(payload)},{body}}}\n'
             )
 
-    def add(
-        self, record: Connection | Identify | Resume | Close | Violation | RestCall | Beat | Command
-    ) -> None:
+    def add(self, record: Other) -> None:
         """Record anything but a dispatch."""
         match record:
             case Connection():
@@ -248,6 +146,6 @@ class Ledger:
         if self.sink is not None:
             self.sink.flush()
 
-    def rules_broken(self) -> set[str]:
+    def rules_broken(self) -> set[Rule]:
         """Return the names of the rules that any client broke."""
         return {violation.rule for violation in self.violations}

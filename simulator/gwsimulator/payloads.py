@@ -1,8 +1,8 @@
-"""Decides (pure): the `d` of dispatches as Discord's look, from dice: keys, their odd order, sizes, nested traps.
+"""Decides (pure): the `d` of dispatches as Discord's look: keys, their odd order, sizes, nested traps.
 
-Captures show most objects with their keys in reverse alphabetical order, and MESSAGE_CREATE with its own `guild_id`
-last, after nested ones of other guilds. JSON gives no such promise; a client that relies on it should be found out
-by the objects here that nest `guild_id`, `op`, `t` and `s`.
+Captures show most objects with their keys in reverse alphabetical order, and MESSAGE_CREATE with its own
+`guild_id` last, after nested ones of other guilds. JSON gives no such promise; a client that relies on it
+should be found out by the objects here that nest `guild_id`, `op`, `t` and `s`.
 
 Sources:
     https://docs.discord.com/developers/events/gateway-events
@@ -18,11 +18,12 @@ from typing import Any, Final
 Json = dict[str, Any]
 
 STAMP: Final = "2026-01-01T12:00:00.123000+00:00"
-_WORDS: Final = (
+_LINE: Final = (
     "the raid starts at nine and nobody has brought snacks again so please somebody go and get some before "
-    'we leave 🎮 über naïve façade «quoted» back\\slash "inner" https://example.com/watch?v=abc&t=42 lol ok 日本語 '
-    'look: {"t":"READY","s":999,"op":0} done'
-).split()
+    'we leave 🎮 über naïve façade «quoted» back\\slash "inner" https://example.com/watch?v=abc&t=42 lol '
+    'look: {"t":"READY","s":999,"op":0} done 日本'
+)
+_WORDS: Final = _LINE.split()
 _TRAITS: Final = {"t": 1, "s": 7, "op": 11, "guild_id": "1"}
 
 

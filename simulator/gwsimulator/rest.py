@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from gwsimulator.ledger import RestCall, Violation
 from gwsimulator.payloads import Json, backwards, encode
-from gwsimulator.rules import API_VERSION, Gateway
+from gwsimulator.records import RestCall, Rule, Violation
+from gwsimulator.rules import Gateway
+from gwsimulator.vocabulary import API_VERSION
 
 _PATH: Final = re.compile(r"^/api(?:/v(\d+))?(/.*)$")
 _AGENT: Final = re.compile(r"^DiscordBot \(.+, .+\)")
@@ -43,7 +44,7 @@ def answer(gateway: Gateway, target: str, headers: Mapping[str, str], url: str, 
 
 
 def _judge(gateway: Gateway, path: str, headers: Mapping[str, str], url: str, now: float) -> Answer:
-    def broke(rule: str, detail: str) -> None:
+    def broke(rule: Rule, detail: str) -> None:
         gateway.ledger.add(Violation(now, rule, None, detail))
 
     match = _PATH.match(path)
@@ -61,7 +62,7 @@ def _judge(gateway: Gateway, path: str, headers: Mapping[str, str], url: str, no
     if route == "/gateway":
         return _json({"url": url})
     authorization = headers.get("Authorization", "")
-    if not authorization.startswith("Bot ") or not gateway.authorized(authorization):
+    if not authorization.startswith("Bot ") or not gateway.handshake.knows(authorization):
         broke("authorization", f"{route} without a valid token")
         return _error(401, "401: Unauthorized", 0)
     match route:
@@ -80,8 +81,8 @@ def gateway_bot(gateway: Gateway, url: str, now: float) -> Json:
     settings = gateway.settings
     limit = {
         "total": settings.daily_limit,
-        "remaining": gateway.daily.remaining(now),
-        "reset_after": gateway.daily.reset_after_ms(now),
+        "remaining": gateway.handshake.daily.remaining(now),
+        "reset_after": gateway.handshake.daily.reset_after_ms(now),
         "max_concurrency": settings.max_concurrency,
     }
     return {"url": url, "shards": settings.shards, "session_start_limit": limit}

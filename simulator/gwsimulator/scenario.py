@@ -1,4 +1,4 @@
-"""Decides nothing: the faults that are waiting to happen. Tests and the command line fill it; rules and REST read it."""
+"""Decides nothing: the faults that are waiting to happen, for rules and REST to run into."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ Greeting = Literal["silent", "op7", "refuse", "bad_interval", "second_hello"]
 
 Mangle = Literal["duplicate", "gap", "corrupt"]
 """What befalls the next dispatch: sent twice with one `s`; preceded by unused numbers; broken on the wire."""
+
+Refusal = int | Literal["op9", "silent", "abort"]
+"""How the next IDENTIFY or RESUME is turned down: a close code, op 9 false, no answer at all, a TCP reset."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,10 @@ class Faults:
     """One for each of the next connections."""
     dispatches: dict[int, deque[Mangle]] = field(default_factory=dict)
     """Per shard, one for each of its next dispatches."""
+    identifies: deque[Refusal] = field(default_factory=deque)
+    """One for each of the next IDENTIFYs that would have been accepted."""
+    resumes: deque[Refusal] = field(default_factory=deque)
+    """The same for RESUMEs."""
     rest: deque[RestFault] = field(default_factory=deque)
 
     def next_mangle(self, shard: int) -> Mangle | None:

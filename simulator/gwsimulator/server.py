@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import secrets
-import socket
-import struct
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Final, Self, assert_never
 from urllib.parse import parse_qsl, urlsplit
 
@@ -18,7 +16,6 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
-from websockets.protocol import State
 
 from gwsimulator import rest
 from gwsimulator.controls import Controls, Order
@@ -27,73 +24,18 @@ from gwsimulator.ledger import Ledger, Sink
 from gwsimulator.rules import Gateway
 from gwsimulator.scenario import Faults
 from gwsimulator.settings import Settings
-from gwsimulator.streams import Stream, broken, stream
+from gwsimulator.streams import stream
+from gwsimulator.wire import Wire
 from gwsimulator.world import World
 
 _LOOPBACK: Final = "127.0.0.1"
 _MAX_FRAME_BYTES: Final = 64 * 1024
 """More than the 4096 that the rules judge; beyond this the library hangs up with 1009."""
 _FLOW_STEP_S: Final = 0.02
-_BATCH: Final = 64
 
 # The library tells of every refused upgrade and every REST answer; the ledger has them.
 _quiet = logging.getLogger("gwsimulator.websockets")
 _quiet.setLevel(logging.CRITICAL)
-
-
-@dataclass(slots=True, eq=False)
-class _Wire:
-    """A websocket's outbound side."""
-
-    ws: ServerConnection
-    stream: Stream
-    outbox: list[Send | Hangup] = field(default_factory=list)
-    wake: asyncio.Event = field(default_factory=asyncio.Event)
-    flowing: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def write(self) -> None:
-        """Send what is in the outbox, until a hang-up."""
-        while True:
-            await self.wake.wait()
-            self.wake.clear()
-            while self.outbox:
-                await self.flowing.wait()
-                batch, self.outbox[:_BATCH] = self.outbox[:_BATCH], []
-                frames: list[bytes] = []
-                for effect in batch:
-                    if isinstance(effect, Hangup):
-                        self._push(frames)
-                        await self.ws.close(effect.code, effect.reason[:100])
-                        return
-                    made = self.stream.frames(effect.payload)
-                    frames.append(broken(made) if effect.broken else made)
-                self._push(frames)
-                await self.ws.drain()
-
-    def _push(self, frames: list[bytes]) -> None:
-        if frames and self.ws.state is State.OPEN and not self.ws.transport.is_closing():
-            self.ws.transport.write(b"".join(frames))
-
-    def put(self, effect: Send | Hangup) -> None:
-        """Queue something to be sent."""
-        self.outbox.append(effect)
-        self.wake.set()
-
-    def reset(self) -> None:
-        """End the connection by a TCP reset."""
-        raw = self.ws.transport.get_extra_info("socket")
-        if raw is not None and not self.ws.transport.is_closing():
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.ws.transport.abort()
-
-    def freeze(self, *, frozen: bool) -> None:
-        """Stop reading and writing, or go on."""
-        if frozen:
-            self.flowing.clear()
-            self.ws.transport.pause_reading()
-        else:
-            self.flowing.set()
-            self.ws.transport.resume_reading()
 
 
 class Simulator(Controls):
@@ -122,7 +64,7 @@ class Simulator(Controls):
         )
         self.faults = Faults()
         self.rules = Gateway(
-            settings=self.settings,
+            self.settings,
             world=self.world,
             ledger=self.ledger,
             faults=self.faults,
@@ -132,7 +74,7 @@ class Simulator(Controls):
         self.gateway_url = ""
         self.resume_url = ""
         self._clock = clock
-        self._wires: dict[int, _Wire] = {}
+        self._wires: dict[int, Wire] = {}
         self._links = 0
         self._alarm: tuple[float, asyncio.TimerHandle] | None = None
         self._servers: list[Server] = []
@@ -222,7 +164,7 @@ class Simulator(Controls):
         compress = query.get("compress")
         dice = random.Random(self.settings.seed + link) if self.settings.split_zlib else None
         made = stream(compress if compress in self.settings.compressions else None, split=dice)
-        wire = self._wires[link] = _Wire(ws, made)
+        wire = self._wires[link] = Wire(ws, made)
         wire.flowing.set()
         writer = asyncio.create_task(wire.write(), name=f"write {link}")
         code: int | None = None
@@ -238,7 +180,8 @@ class Simulator(Controls):
             self._perform(self.rules.lost(link, code, self._clock()))
             del self._wires[link]
             writer.cancel()
-            await asyncio.gather(writer, return_exceptions=True)
+            with contextlib.suppress(asyncio.CancelledError):
+                await writer
 
     def order(self, order: Order) -> None:
         self._perform(order(self.rules, self._clock()))
@@ -281,7 +224,7 @@ class Simulator(Controls):
         self._perform(self.rules.tick(self._clock()))
 
     async def _let_events_flow(self) -> None:
-        """Let events happen on every shard at the rate of the settings; what can't be kept up with is left out."""
+        """Let events happen on every shard at the settings' rate; what it can't keep up with is left out."""
         rate = self.settings.rate
         step_s = max(_FLOW_STEP_S, 1 / rate)
         since, done = self._clock(), 0

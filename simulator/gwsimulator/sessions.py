@@ -59,6 +59,10 @@ class Session:
         found.reverse()
         return found
 
+    def has_expired(self, now: float) -> bool:
+        """Say whether nobody can resume it any more."""
+        return not self.live or (self.expires_at is not None and self.expires_at <= now)
+
     def wants(self, event: Event) -> bool:
         """Say whether the session's intents cover the event."""
         needed = intent_needed(event.name, in_guild=event.guild_id is not None)

@@ -23,7 +23,7 @@ class Settings:
     guilds: int = 40
     """Guilds of the bot, over all shards."""
     rate: float = 0.0
-    """Events per second and shard, from `mix`; 0: none. They also go to sessions that just lost their connection."""
+    """Events per second and shard, from `mix`; 0: none. Sessions without a connection get them too."""
     mix: str = "chat"
     """`chat`, `presence` or `guilds`: which events `rate` and `emit_random` make."""
     seed: int = 1

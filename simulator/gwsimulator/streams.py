@@ -1,7 +1,7 @@
 """Decides (pure): payloads into websocket frames, under each transport compression.
 
-Frames are built here and not by the websocket library, so that a flood of events costs one write and not one each.
-A server's frames are not masked: a header of 2, 4 or 10 bytes, then the data.
+Frames are built here and not by the websocket library, so that a flood of events costs one write and not one
+each. A server's frames are not masked: a header of 2, 4 or 10 bytes, then the data.
 
 Source: https://docs.discord.com/developers/events/gateway#transport-compression
 """
@@ -42,9 +42,13 @@ def frame(data: bytes, first_byte: int) -> bytes:
 
 
 def broken(frames: bytes) -> bytes:
-    """Return the frames of a payload with a bit flipped in the middle of it."""
-    middle = max(len(frames) // 2, min(10, len(frames) - 1))
-    return frames[:middle] + bytes([frames[middle] ^ 0x10]) + frames[middle + 1 :]
+    """Return the frames of a payload so spoilt that no client can read them, whatever the compression.
+
+    The bits set are an impossible block type in deflate and in zstd, and no UTF-8 in a text frame. A bit
+    flipped anywhere else may well give valid JSON that says something else: neither stream has a checksum.
+    """
+    start = {126: 4, 127: 10}.get(frames[1], 2)
+    return frames[:start] + bytes([frames[start] | 0x86]) + frames[start + 1 :]
 
 
 class Plain:

@@ -1,7 +1,7 @@
 """Decides (pure): the bot, its guilds, and the events that happen in them, from a seed.
 
-Events come from a pool per shard, encoded once; each gets an id of its own when it happens, so that making one
-costs a microsecond or two and still no two messages have the same id.
+Events come from a pool per shard, encoded once; each gets an id of its own when it happens, so that making
+one costs a few microseconds and still no two messages have the same id.
 """
 
 from __future__ import annotations
