@@ -1,0 +1,61 @@
+"""The `gwcluster` command (does): finds the subcommand that was asked for and imports nothing else."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Final
+
+import click
+
+from gwcluster.errors import GwclusterError
+from gwcluster.wire.exits import Exit
+
+COMMANDS: Final = {
+    "check": "Validate a configuration file.",
+    "schema": "Print the JSON Schema of the configuration file.",
+    "version": "Print the versions of gwcluster and of what it runs on.",
+}
+"""Each command and its line in `--help`; its module here has the same name and holds it as `command`."""
+
+
+class Commands(click.Group):
+    """A group whose commands are imported when they are used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Return the commands' names in the order of `COMMANDS`."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import and return a command, None if there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        command = importlib.import_module(f"gwcluster.cli.{cmd_name}").command
+        assert isinstance(command, click.Command), f"gwcluster.cli.{cmd_name}.command is no command"
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write the list of commands without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command; an error of ours is printed to stderr and becomes an exit status."""
+        try:
+            return super().invoke(ctx)
+        except GwclusterError as error:
+            click.echo(str(error), err=True)
+            ctx.exit(_status(error))
+
+
+def _status(error: GwclusterError) -> Exit:
+    from gwcluster.config import ConfigError  # where one was raised, this costs nothing
+
+    return Exit.BAD_CONFIG if isinstance(error, ConfigError) else Exit.FAILED
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Hold a large Discord bot's gateway connections, so that the bot itself may come and go.
+
+    Exit status: 0 done, 1 failed, 2 wrong usage, 64 refused by Discord, 78 bad configuration.
+    """

@@ -1,0 +1,146 @@
+"""Addresses: what gwcluster may bind, who can reach it, and which API may be asked (pure)."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+from gwcluster.config.problems import UnfitError
+from gwcluster.discord import API_VERSION
+
+UNIX_PATH_BYTES: Final = 107
+"""Longest path of a Unix socket: `sun_path` has 108 bytes, the last of them NUL.
+https://man7.org/linux/man-pages/man7/unix.7.html"""
+
+BIND: Final = r"tcp://(.+):([0-9]{1,5})|ipc://(.+)"
+HTTP_BIND: Final = r"(.+):([0-9]{1,5})"
+_HOSTNAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where something listens; `port` is 0 for a Unix socket, whose path `host` then is."""
+
+    host: str
+    port: int
+
+    @property
+    def local(self) -> bool:
+        """Whether only this machine can reach it."""
+        return self.port == 0 or is_loopback(self.host)
+
+    def clashes(self, other: Address) -> bool:
+        """Say whether both can't be bound at once."""
+        if self.port != other.port:
+            return False
+        if self.port == 0:
+            return self.host == other.host
+        return any(_is_wildcard(host) for host in (self.host, other.host)) or _same(self.host, other.host)
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether a host without brackets is this machine's own."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def _is_wildcard(host: str) -> bool:
+    return host in {"*", "0.0.0.0", "::"}  # noqa: S104 - recognised, not bound
+
+
+def _same(one: str, other: str) -> bool:
+    return (one.lower().replace("localhost", "127.0.0.1")) == (
+        other.lower().replace("localhost", "127.0.0.1")
+    )
+
+
+def zmq_address(bind: str) -> Address:
+    """Return where `tcp://HOST:PORT` or `ipc:///PATH` listens.
+
+    Raises:
+        UnfitError: It can't be bound; the message, if any, says why and what to write.
+    """
+    if not (match := re.fullmatch(BIND, bind)):
+        if re.fullmatch(HTTP_BIND, bind) and "://" not in bind:
+            raise UnfitError(f"has no transport; write tcp://{bind}")
+        raise UnfitError
+    if match[3] is not None:
+        return Address(_unix_path(match[3]), 0)
+    host, port = match[1], _port(match[2])
+    if ":" in host:
+        raise UnfitError("names an IPv6 address, which is not bound; write an IPv4 address")
+    if not (host == "*" or is_loopback(host) or _is_ipv4(host)):
+        raise UnfitError(
+            "names no address of this machine; write an IPv4 address, such as tcp://127.0.0.1:5570"
+        )
+    return Address(host, port)
+
+
+def _unix_path(path: str) -> str:
+    if not path.startswith("/"):
+        raise UnfitError(
+            "has a relative path, which depends on where it is run; write ipc:// and a path from /"
+        )
+    if (length := len(path.encode(errors="surrogateescape"))) > UNIX_PATH_BYTES:
+        raise UnfitError(f"has a path of {length} bytes; a Unix socket's has at most {UNIX_PATH_BYTES}")
+    if "\0" in path:
+        raise UnfitError
+    return path
+
+
+def _port(text: str) -> int:
+    if not 1 <= int(text) <= 65535:
+        raise UnfitError(f"has the port {text}; write one from 1 to 65535")
+    return int(text)
+
+
+def _is_ipv4(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).version == 4
+    except ValueError:
+        return False
+
+
+def http_address(bind: str) -> Address:
+    """Return where `HOST:PORT` listens.
+
+    Raises:
+        UnfitError: It can't be bound; the message, if any, says why and what to write.
+    """
+    if re.match(r"https?://", bind):
+        raise UnfitError("is a URL; write only HOST:PORT, such as 127.0.0.1:5572")
+    if not (match := re.fullmatch(HTTP_BIND, bind)):
+        raise UnfitError
+    host, port = match[1], _port(match[2])
+    if host.startswith("[") and host.endswith("]"):
+        host = str(ipaddress.IPv6Address(host[1:-1]))
+    elif ":" in host:
+        raise UnfitError("has an IPv6 address without brackets; write [ADDRESS]:PORT")
+    elif not (host == "*" or _HOSTNAME.fullmatch(host)):
+        raise UnfitError
+    return Address(host, port)
+
+
+def api_url(value: str) -> str:
+    """Return the API's address without a closing slash.
+
+    Raises:
+        UnfitError: The token must not go there; the message, if any, says why.
+    """
+    parts = urlsplit(value.rstrip("/"))
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise UnfitError
+    if parts.username or parts.query or parts.fragment or not re.fullmatch(r"[!-~]+", value):
+        raise UnfitError
+    if parts.port == 0:
+        raise UnfitError
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
+        raise UnfitError("would send the token unencrypted; write https://, or a loopback address")
+    if parts.path != f"/api/v{API_VERSION}":
+        raise UnfitError(f"must end in /api/v{API_VERSION}, the API version that gwcluster speaks")
+    return value.rstrip("/")

@@ -1,0 +1,153 @@
+"""Reads a configuration file and the files that it names (does)."""
+
+from __future__ import annotations
+
+import os.path
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pydantic import SecretStr
+
+from gwcluster.config.checks import clashes, socket_clash
+from gwcluster.config.environment import Document, fill
+from gwcluster.config.files import first_line, read_text, reason
+from gwcluster.config.model import ClusterFile, Curve, Security
+from gwcluster.config.problems import ConfigError, UnfitError
+from gwcluster.config.settings import Config
+from gwcluster.config.units import bot_token
+from gwcluster.config.validate import note, validate
+from gwcluster.config.yaml_source import read_tree
+
+_TEXTS: Final = (("name",), ("token",), ("token_file",), ("state",))
+_SIMULATED: Final = (("token",), ("token_file",), ("gateway", "api"))
+
+
+def load(path: Path, *, environ: Mapping[str, str], simulate: bool = False) -> Config:
+    """Read, check and resolve a `cluster.yaml`.
+
+    Relative paths in it begin at its own folder, and `~/` at `HOME`. Without `state`, the state folder is
+    `gwcluster/<name>` in `XDG_STATE_HOME`, by default `~/.local/state`.
+
+    Args:
+        path: The file.
+        environ: Where `${NAME}`, `HOME` and `XDG_STATE_HOME` are looked up.
+        simulate: Take no interest in what the file says about token and API: for a run against a stand-in
+            (`Config.simulated` sets both), and for those who only need to know where the sockets are.
+
+    Raises:
+        ConfigError: The file can't be used; print it, and end with `Exit.BAD_CONFIG`.
+
+    Sources:
+        https://specifications.freedesktop.org/basedir-spec/latest/
+    """
+    root, problems = read_tree(read_text(path), str(path))
+    if root is None:
+        raise ConfigError.at(str(path), "the file is empty; it needs at least token and intents")
+    document = fill(root, str(path), environ, text_keys=_TEXTS, omit=_SIMULATED if simulate else ())
+    document.problems[:0] = problems
+    file = validate(document)
+    paths = _Paths(document, path.absolute().parent, environ)
+    token = SecretStr("") if simulate else paths.token(file)
+    state = paths.state(file)
+    security = paths.security(file.security)
+    for clash in clashes(file):
+        note(document, clash)
+    if document.problems:
+        raise ConfigError(document.problems)
+    return Config(
+        name=file.name,
+        token=token,
+        intents=sum(set(file.intents)),
+        shards=file.shards,
+        presence=None if file.presence is None else file.presence.complete(),
+        gateway=file.gateway,
+        events=file.events,
+        requests=file.requests,
+        http=file.http,
+        state=state,
+        log=file.log,
+        identify=file.identify,
+        supervision=file.supervision,
+        security=security,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Paths:
+    """What a file says of other files, resolved."""
+
+    document: Document
+    folder: Path
+    environ: Mapping[str, str]
+
+    def token(self, file: ClusterFile) -> SecretStr:
+        document = self.document
+        given = [key for key in ("token", "token_file") if (key,) in document.lines]
+        if document.is_broken(("token",)):
+            pass
+        elif not given:
+            ways = "write token: ${DISCORD_TOKEN}, or token_file with the path of a file that holds it"
+            document.complain(("token",), f"is missing; {ways}")
+        elif len(given) > 1:
+            document.complain(("token_file",), "there is a token as well; keep one of the two")
+        elif not document.is_broken((given[0],)):
+            return self._token(file, given[0])
+        return SecretStr("")
+
+    def _token(self, file: ClusterFile, key: str) -> SecretStr:
+        subject = self.document.subject((key,), file.token, secret=True)
+        try:
+            if file.token_file is None:
+                return SecretStr(bot_token(file.token or ""))
+            subject = "the first line of this file"
+            return SecretStr(bot_token(first_line(self._located(file.token_file))))
+        except UnfitError as error:
+            self.document.complain((key,), f"{subject} {error}")
+        except OSError as error:
+            self.document.complain((key,), f"this file can't be read: {reason(error)}")
+        return SecretStr("")
+
+    def state(self, file: ClusterFile) -> Path:
+        if file.state is not None:
+            state = self._located(file.state)
+        else:
+            base = self.environ.get("XDG_STATE_HOME", "")
+            if not base.startswith("/"):  # the specification has relative ones ignored
+                base = f"{self._home(('state',))}/.local/state"
+            state = Path(base, "gwcluster", file.name)
+        if clash := socket_clash(state):
+            note(self.document, clash)
+        return state
+
+    def security(self, security: Security) -> Security:
+        if security.curve is None:
+            return security
+        key_file = self._located(security.curve.secret_key_file)
+        if not key_file.is_file():
+            message = "there is no such file; make keys with gwcluster keygen, or correct the path"
+            self.document.complain(("security", "curve", "secret_key_file"), message)
+        clients_dir = self._located(security.curve.clients_dir)
+        if not clients_dir.is_dir():
+            message = (
+                "there is no such folder; make it and put the clients' public keys in it, or correct the path"
+            )
+            self.document.complain(("security", "curve", "clients_dir"), message)
+        return Security.model_construct(
+            curve=Curve.model_construct(secret_key_file=key_file, clients_dir=clients_dir)
+        )
+
+    def _located(self, path: Path) -> Path:
+        if path.parts[:1] == ("~",):
+            path = Path(self._home(("state",)), *path.parts[1:])
+        return Path(os.path.normpath(self.folder / path))
+
+    def _home(self, path: tuple[str]) -> str:
+        home = self.environ.get("HOME", "")
+        if not home.startswith("/") and not self.document.is_broken(path):
+            message = (
+                "neither XDG_STATE_HOME nor HOME is set; write a folder, such as state: /var/lib/gwcluster"
+            )
+            self.document.complain(path, message)
+        return home or "/"

@@ -1,0 +1,61 @@
+"""A configuration that was found good, with every value resolved (pure)."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from gwcluster.config.model import (
+    Events,
+    Gateway,
+    Http,
+    Identify,
+    Log,
+    Requests,
+    Security,
+    Shards,
+    Supervision,
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Config:
+    """What `load` makes of a file.
+
+    Attributes:
+        name: Labels metrics; safe as a folder's name.
+        token: The bot's token without `Bot `; `get_secret_value()` gives it, `repr` never does.
+        intents: The bits of all intents asked for.
+        presence: The complete object for identify, or None.
+        state: Absolute path of the state folder, which may not exist yet.
+
+    The other attributes are the file's sections; see `gwcluster.config.model`.
+    """
+
+    name: str
+    token: SecretStr
+    intents: int
+    shards: Shards
+    presence: dict[str, Any] | None
+    gateway: Gateway
+    events: Events
+    requests: Requests
+    http: Http
+    state: Path
+    log: Log
+    identify: Identify
+    supervision: Supervision
+    security: Security
+
+    def simulated(self, *, api: str, token: str) -> Config:
+        """Return the same configuration for a stand-in Discord.
+
+        Args:
+            api: Its API address, such as `http://127.0.0.1:8080/api/v10`.
+            token: What it takes for a token.
+        """
+        gateway = self.gateway.model_copy(update={"api": api})
+        return dataclasses.replace(self, gateway=gateway, token=SecretStr(token))
