@@ -6,14 +6,13 @@ import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
 
 from gwcluster.log.retention import PARTS, count_expired, segment_bytes
 from gwcluster.log.segments import Segment, create_segment
 from gwcluster.log.state import State, encode_start
 from gwcluster.log.tail import NO_ROOM, Tail
 
-_log: Final = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 class Chain:
@@ -38,10 +37,12 @@ class Chain:
         self._folder = folder
         self._segments = segments
         self._segment_bytes = segment_bytes(retention_bytes)
+        # A segment ends after the write that fills it: the slack lets as many stay as were planned.
+        self._full_bytes = self._segment_bytes - self._segment_bytes // 32
         self._closed_bytes = max(0, retention_bytes - self._segment_bytes)
         self._age_s = retention_age_s
         self._wall = wall
-        self.full_at = self._segment_bytes
+        self.full_at = self._full_bytes
 
     @property
     def stored_bytes(self) -> int:
@@ -114,4 +115,4 @@ class Chain:
         path = self._folder / f"{state.next_offset:020d}.log"
         self._segments.append(Segment(state.next_offset, path, len(start), now))
         self.tail.go_on_in(fd, state.next_offset, len(start))
-        self.full_at = self._segment_bytes
+        self.full_at = self._full_bytes

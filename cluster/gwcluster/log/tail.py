@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import threading
 from typing import Final
@@ -14,6 +15,8 @@ NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 """Refusals that the removal of an old segment can cure."""
 
 _RETIRED_LIMIT: Final = 8
+
+_log = logging.getLogger(__name__)
 
 
 class Tail:
@@ -149,6 +152,8 @@ class Tail:
                 if fresh:
                     os.fsync(self._folder_fd)
             except OSError as error:
+                if self.sync_refusal is None:
+                    _log.error("log segment %020d can't be synced: %s", first, error)
                 self.sync_refusal = error
                 self._fresh = self._fresh or fresh
             else:

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from gwcluster.errors import LogError
+from gwcluster.log.record import EVENT, MARKER, START, Scan, encode, encode_hole
+from gwcluster.log.state import State, decode_start, encode_start
+
+STATE = State("0123456789abcdef", 3, 16, "boot-1", 7, 2, 40, {"READY": 0, "RESUMED": 6}, 5)
+
+
+def decode(data: bytes) -> State | None:
+    return decode_start(next(iter(Scan(data))), data)
+
+
+def apply(state: State, *records: bytes) -> State:
+    data = b"".join(records)
+    for entry in Scan(data):
+        state.apply(entry, data)
+    return state
+
+
+def event(name: bytes, offset: int, seq: int | None) -> bytes:
+    return b"".join(encode(EVENT, name, b"", b"", 2, offset, seq, 10_000.0))
+
+
+def fresh() -> State:
+    return State("0123456789abcdef", 3, 16, "boot-1")
+
+
+def test_a_segment_begins_with_the_whole_state() -> None:
+    assert decode(encode_start(STATE, 10_000.0)) == STATE
+    assert decode(encode_start(fresh(), 10_000.0)) == fresh()
+
+
+def test_events_move_the_offset_the_seq_and_their_names_last_offset() -> None:
+    state = apply(fresh(), event(b"READY", 0, 1), event(b"TYPING_START", 1, 2), event(b"READY", 2, None))
+    assert (state.next_offset, state.session, state.seq) == (3, 2, 2)
+    assert state.last_offsets == {"READY": 2, "TYPING_START": 1}
+
+
+def test_a_marker_moves_the_seq_and_nothing_else() -> None:
+    state = apply(fresh(), b"".join(encode(MARKER, b"", b"", b"", 2, 0, 99, 10_000.0)))
+    assert (state.next_offset, state.session, state.seq, state.last_offsets) == (0, 2, 99, {})
+
+
+def test_behind_a_hole_every_chain_hangs_on_the_holes_last_offset() -> None:
+    state = apply(fresh(), event(b"READY", 0, 1), encode_hole(1, 9, 10_000.0))
+    assert (state.next_offset, state.last_offsets, state.floor) == (10, {"READY": 9}, 9)
+
+
+def test_a_newer_format_is_refused_and_not_mistaken_for_damage() -> None:
+    newer = b"".join(encode(START, b"", b"", b'{"format":2}', 0, 0, None, 10_000.0))
+    with pytest.raises(LogError, match="format 2"):
+        decode(newer)
+
+
+@pytest.mark.parametrize(
+    "payload", [b"", b"[]", b"{", b"\xff", b"{}", json.dumps({"format": 1, "names": []}).encode()]
+)
+def test_a_beginning_without_its_fields_is_unreadable(payload: bytes) -> None:
+    assert decode(b"".join(encode(START, b"", b"", payload, 0, 0, None, 10_000.0))) is None
+
+
+def test_an_event_is_no_beginning() -> None:
+    assert decode(event(b"READY", 0, 1)) is None
