@@ -1,0 +1,134 @@
+"""Permits in and out (does): what workers say goes to the gate, what it grants goes to ledger and worker."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from gwcluster.identify.gate import Gate
+from gwcluster.identify.ledger import Ledger, LedgerError
+from gwcluster.wire.control import (
+    AskPermit,
+    IdentifyRefused,
+    Message,
+    Permit,
+    PermitUnused,
+    PermitUsed,
+    WithdrawPermit,
+)
+
+LEDGER_RETRY_S: Final = 5.0
+"""How long a shard waits for another try when its permit could not be written down."""
+
+log = logging.getLogger(__name__)
+
+
+class Permits:
+    """Joins the gate to the ledger; a permit is in the ledger before it leaves.
+
+    Args:
+        gate: decides.
+        ledger: survives us.
+        shards: shard count of the bot, kept in the ledger beside each identify.
+        tell: sends a message to a shard's worker.
+        clock: monotonic seconds.
+        wall: Unix seconds.
+    """
+
+    def __init__(
+        self,
+        gate: Gate,
+        ledger: Ledger,
+        *,
+        shards: int,
+        tell: Callable[[int, Message], None],
+        clock: Callable[[], float],
+        wall: Callable[[], float],
+    ) -> None:
+        self.gate = gate
+        self._ledger = ledger
+        self._shards = shards
+        self._tell = tell
+        self._clock = clock
+        self._wall = wall
+        self._rows: dict[int, int] = {}
+        self._blocked: str | None = None
+        self._unwritten: dict[int, float] = {}
+
+    @property
+    def due(self) -> float | None:
+        """The next moment (monotonic seconds) at which `step` may have something to do."""
+        moments = [*self._unwritten.values(), *([] if self.gate.due is None else [self.gate.due])]
+        return min(moments, default=None)
+
+    def heard(self, shard: int, message: Message) -> bool:
+        """Take what a worker said; False when it is not about permits."""
+        now = self._clock()
+        match message:
+            case AskPermit():
+                self.gate.ask(shard, now)
+            case WithdrawPermit():
+                self.gate.withdraw(shard, now)
+            case PermitUsed():
+                self.gate.used(shard, now, now - message.ago_s)
+                if shard in self._rows:
+                    self._note(self._ledger.sent, self._rows[shard], self._wall() - message.ago_s)
+            case PermitUnused():
+                self.gate.unused(shard, now)
+                if shard in self._rows:
+                    self._note(self._ledger.unused, self._rows.pop(shard))
+            case IdentifyRefused():
+                self.gate.refused(shard, now)
+                self._close(shard, "refused with op 9")
+            case _:
+                return False
+        return True
+
+    def live(self, shard: int) -> None:
+        """The shard is live; if that took an identify, it succeeded."""
+        if shard in self._rows:
+            self.gate.succeeded(shard, self._clock())
+            self._close(shard, "ready")
+
+    def worker_ended(self, shard: int) -> None:
+        """The worker is gone; a permit that it held counts as used."""
+        self._unwritten.pop(shard, None)
+        self.gate.lost(shard, self._clock())
+        self._close(shard, "worker ended")
+
+    def _close(self, shard: int, outcome: str) -> None:
+        if shard in self._rows:
+            self._note(self._ledger.outcome, self._rows.pop(shard), outcome)
+
+    def _note(self, write: Callable[..., None], *values: object) -> None:
+        try:
+            write(*values)
+        except LedgerError as error:  # what is not written counts as sent: the safe side
+            log.error("%s", error)
+
+    def step(self) -> None:
+        """Grant what may be granted now."""
+        now = self._clock()
+        for shard in [shard for shard, retry_at in self._unwritten.items() if now >= retry_at]:
+            del self._unwritten[shard]
+            self.gate.ask(shard, now)
+        for grant in self.gate.step(now):
+            self._grant(grant.shard, now)
+        if self.gate.blocked != self._blocked:
+            self._blocked = self.gate.blocked
+            if self._blocked is not None:
+                log.error("identify budget: %s", self._blocked)
+            else:
+                log.info("identify budget: permits are granted again")
+
+    def _grant(self, shard: int, now: float) -> None:
+        key = shard % self.gate.max_concurrency
+        try:
+            self._rows[shard] = self._ledger.granted(shard, self._shards, key, self._wall())
+        except LedgerError as error:
+            log.error("shard %d can't identify, as its permit can't be written down: %s", shard, error)
+            self.gate.unused(shard, now)
+            self._unwritten[shard] = now + LEDGER_RETRY_S
+        else:
+            self._tell(shard, Permit())
