@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import http
 import logging
 import random
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, Self, assert_never
 from urllib.parse import parse_qsl, urlsplit
 
@@ -33,9 +34,9 @@ _MAX_FRAME_BYTES: Final = 64 * 1024
 """More than the 4096 that the rules judge; beyond this the library hangs up with 1009."""
 _FLOW_STEP_S: Final = 0.02
 
-# The library tells of every refused upgrade and every REST answer; the ledger has them.
-_quiet = logging.getLogger("gwsimulator.websockets")
-_quiet.setLevel(logging.CRITICAL)
+_log = logging.getLogger("gwsimulator.websockets")
+# The library logs a traceback for each peer that goes away before its upgrade; the ledger knows better.
+_log.addFilter(lambda record: not record.getMessage().startswith("opening handshake failed"))
 
 
 class Simulator(Controls):
@@ -131,7 +132,7 @@ class Simulator(Controls):
             max_size=_MAX_FRAME_BYTES,
             close_timeout=2,
             server_header=None,
-            logger=_quiet,
+            logger=_log,
         )
         return server, f"ws://{_LOOPBACK}:{next(iter(server.sockets)).getsockname()[1]}"
 
@@ -139,21 +140,17 @@ class Simulator(Controls):
         self, ws: ServerConnection, request: Request, *, rest_here: bool
     ) -> Response | None:
         if rest_here and request.path.startswith("/api"):
-            headers = {"User-Agent": "", "Authorization": ""}
-            headers = {name: request.headers.get(name, "") for name in headers}
+            headers = {name: request.headers.get(name, "") for name in ("User-Agent", "Authorization")}
             answer = rest.answer(self.rules, request.path, headers, self.gateway_url, self._clock())
             self.ledger.flush()
             if answer.delay_s:
                 await asyncio.sleep(answer.delay_s)
             if answer.status == 0:
                 ws.transport.abort()
-            fields = {"Content-Length": str(len(answer.body)), "Connection": "close", **answer.headers}
-            return Response(answer.status or 500, "", Headers(fields), answer.body)
+            return _response(answer.status or 500, answer.body, answer.headers)
         if self.faults.greetings and self.faults.greetings[0] == "refuse":
             self.faults.greetings.popleft()
-            return Response(
-                503, "Service Unavailable", Headers({"Content-Length": "0", "Connection": "close"}), b""
-            )
+            return _response(503, b"", {})
         return None
 
     async def _serve(self, ws: ServerConnection, host: str) -> None:
@@ -234,3 +231,9 @@ class Simulator(Controls):
             done += owed
             for shard in range(self.settings.shards):
                 self.emit_random(shard, min(owed, max(1, int(rate))))
+
+
+def _response(status: int, body: bytes, headers: Mapping[str, str]) -> Response:
+    known = {one.value: one.phrase for one in http.HTTPStatus}
+    fields = {"Content-Length": str(len(body)), "Connection": "close", **headers}
+    return Response(status, known.get(status, ""), Headers(fields), body)

@@ -1,0 +1,28 @@
+from typing import Any
+
+import pytest
+
+from gwsimulator import Settings
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"shards": 0}, "shards must be at least 1, not 0"),
+        ({"rate": -1.0}, "rate must not be negative, not -1.0"),
+        ({"port": 65_536}, "port must be 0 to 65535, not 65536"),
+        ({"mix": "loud"}, "mix must be one of chat, presence, guilds, not 'loud'"),
+        ({"token": ""}, "token must not be empty; None accepts any"),
+    ],
+)
+def test_what_can_not_be_simulated_is_refused_by_name(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match="^" + message + "$"):
+        Settings(**wrong)
+
+
+def test_the_defaults_are_discords() -> None:
+    settings = Settings()
+    assert (settings.identify_window_s, settings.daily_limit) == (5.0, 1000)
+    assert (settings.send_limit, settings.send_window_s) == (120, 60.0)
+    assert settings.heartbeat_interval_ms == 41_250
+    assert settings.guilds_per_shard_max == 2500
