@@ -32,7 +32,7 @@ def unpack_map(data: bytes, *, max_bytes: int) -> dict[str, Any]:
     try:
         value = msgpack.unpackb(data, strict_map_key=True, use_list=True)
     except (ValueError, RecursionError, msgpack.UnpackException) as error:
-        raise WireError(f"not msgpack: {quoted(data)} ({error or type(error).__name__})") from error
+        raise WireError(f"not msgpack: {quoted(data)} ({str(error) or type(error).__name__})") from error
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
         raise WireError(f"not a msgpack map with string keys: {quoted(value)}")
     return value

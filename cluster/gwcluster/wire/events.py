@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -97,20 +98,22 @@ def decode_header(frame: bytes) -> Header:
     """
     fields = unpack_map(frame, max_bytes=MAX_HEADER_BYTES)
     version: Any = fields.get("v")
-    if not _is_int(version):
+    if not _is_count(version):
         raise WireError(f"header without a wire version `v`: {quoted(fields)}")
     if version > WIRE_VERSION:
         raise WireError(f"header of wire version {version}; this side reads up to {WIRE_VERSION}: upgrade it")
     for key in ("shard", "shards", "offset", "session"):
-        if not _is_int(fields.get(key)):
-            raise WireError(f"header key {key} is {quoted(fields.get(key))}, not a whole number")
+        if not _is_count(fields.get(key)):
+            raise WireError(f"header key {key} is {quoted(fields.get(key))}, not a whole number from 0")
     for key in ("prev", "seq"):
-        if fields.get(key) is not None and not _is_int(fields[key]):
-            raise WireError(f"header key {key} is {quoted(fields[key])}, neither a whole number nor nil")
+        if fields.get(key) is not None and not _is_count(fields[key]):
+            raise WireError(
+                f"header key {key} is {quoted(fields[key])}, neither a whole number from 0 nor nil"
+            )
     epoch, at = fields.get("epoch"), fields.get("at")
     if not isinstance(epoch, str) or re.fullmatch("[0-9a-f]{16}", epoch) is None:
         raise WireError(f"header key epoch is {quoted(epoch)}, not 16 hex digits")
-    if not isinstance(at, float | int) or isinstance(at, bool):
+    if not isinstance(at, float | int) or isinstance(at, bool) or not math.isfinite(at):
         raise WireError(f"header key at is {quoted(at)}, not Unix seconds")
     return Header(
         shard=fields["shard"],
@@ -124,5 +127,5 @@ def decode_header(frame: bytes) -> Header:
     )
 
 
-def _is_int(value: Any) -> bool:  # JSON-like values enter here
-    return isinstance(value, int) and not isinstance(value, bool)
+def _is_count(value: Any) -> bool:  # JSON-like values enter here
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
