@@ -60,14 +60,25 @@ def rest_session() -> aiohttp.ClientSession:
     return aiohttp.ClientSession(trust_env=False, cookie_jar=aiohttp.DummyCookieJar())
 
 
-async def fetch(session: aiohttp.ClientSession, api: str, token: str, *, version: str) -> RestAnswer:
+async def fetch(
+    session: aiohttp.ClientSession,
+    api: str,
+    token: str,
+    *,
+    version: str,
+    timeout_s: float = REQUEST_TIMEOUT_S,
+) -> RestAnswer:
     """Ask once; whatever goes wrong on the way is an answer, too.
+
+    A connection that breaks before the answer is tried a second time at once: aiohttp does so with every
+    GET, and can't be told otherwise.
 
     Args:
         session: made by `rest_session`.
         api: base address with the API's version, e.g. https://discord.com/api/v10.
         token: the bot's; it goes into one header and nowhere else.
         version: ours, for the User-Agent.
+        timeout_s: for the whole answer, in seconds.
 
     Sources:
         https://docs.discord.com/developers/reference#user-agent
@@ -81,7 +92,7 @@ async def fetch(session: aiohttp.ClientSession, api: str, token: str, *, version
             f"{api.rstrip('/')}/gateway/bot",
             headers=headers,
             allow_redirects=False,
-            timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S),
+            timeout=aiohttp.ClientTimeout(total=timeout_s),
         ) as response:
             body = bytearray()
             async for chunk in response.content.iter_chunked(8192):
@@ -91,7 +102,7 @@ async def fetch(session: aiohttp.ClientSession, api: str, token: str, *, version
             text = bytes(body[: MAX_BODY_BYTES + 1]).replace(token.encode(), b"[token]")  # may be logged
             return RestAnswer(response.status, text, response.headers.get("Retry-After"))
     except TimeoutError:
-        return RestAnswer(None, error=f"nothing within {REQUEST_TIMEOUT_S:g} s")
+        return RestAnswer(None, error=f"nothing within {timeout_s:g} s")
     except (aiohttp.ClientError, OSError) as error:
         return RestAnswer(None, error=f"{type(error).__name__}: {error}")
 
@@ -106,13 +117,14 @@ async def ask_until_answered(
     clock: Callable[[], float],
     jitter: Callable[[], float],
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    timeout_s: float = REQUEST_TIMEOUT_S,
 ) -> GatewayInfo | Refused:
     """Ask Discord until it tells the gateway and the limits, or refuses this bot for good.
 
     A wait that Discord asks for is in the ledger before it begins, so that no restart cuts it short.
 
     Args:
-        session, api, token, version: as for `fetch`.
+        session, api, token, version, timeout_s: as for `fetch`.
         ledger: keeps the moment before which Discord must not be asked.
         clock: Unix seconds.
         jitter: returns evenly distributed numbers from 0.0 to 1.0.
@@ -126,7 +138,7 @@ async def ask_until_answered(
     while True:
         attempt += 1
         log.info("asking %s/gateway/bot, attempt %d", api.rstrip("/"), attempt)
-        answer = await fetch(session, api, token, version=version)
+        answer = await fetch(session, api, token, version=version, timeout_s=timeout_s)
         match decide(answer, now_wall=clock(), backoff=backoff, jitter=jitter, loopback_ok=is_loopback(api)):
             case Ok(info):
                 log.info(

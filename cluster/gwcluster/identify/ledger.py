@@ -173,7 +173,6 @@ class Ledger:
             "WHERE granted_at > ?1 OR sent_at > ?1",
             (now,),
         )
-        self._db.execute("UPDATE moment SET wall = min(wall, ?) WHERE name = 'anew'", (now,))
 
     def _get(self, name: str) -> float | None:
         rows = self._run("SELECT wall FROM moment WHERE name = ?", name)
@@ -221,7 +220,7 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
     db.execute("PRAGMA synchronous = FULL")
     (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
-        raise sqlite3.DatabaseError(verdict)
+        raise sqlite3.DatabaseError(" ".join(verdict.split()))
     (version,) = db.execute("PRAGMA user_version").fetchone()
     if version > FORMAT:
         raise LedgerError(
@@ -233,7 +232,7 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
 
 def _moved_aside(path: Path, wall: int) -> Path:
     aside = path.with_name(f"{path.name}.damaged-{wall}")
-    for suffix in ("", "-wal", "-shm"):
+    for suffix in ("", "-wal", "-shm"):  # left-over ones would be taken into the new file
         with contextlib.suppress(FileNotFoundError):
             path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
     return aside
