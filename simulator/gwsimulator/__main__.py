@@ -25,7 +25,12 @@ if TYPE_CHECKING:
     "--shards", default=4, type=click.IntRange(1, 100_000), help="Shards that /gateway/bot recommends."
 )
 @click.option("--guilds", default=40, type=click.IntRange(0, 1_000_000), help="Guilds, over all shards.")
-@click.option("--rate", default=10.0, type=click.FloatRange(0), help="Events per second and shard.")
+@click.option(
+    "--rate",
+    default=10.0,
+    type=click.FloatRange(0),
+    help="Events per second and shard. Those that a client's intents don't cover don't reach it.",
+)
 @click.option("--mix", default="chat", type=click.Choice(MIXES), help="What kinds of events.")
 @click.option("--max-concurrency", default=1, type=click.IntRange(1), help="Identifies per window.")
 @click.option("--identify-window", default=5.0, type=click.FloatRange(0), help="That window, in seconds.")

@@ -65,8 +65,13 @@ def judge(data: dict[str, Any], settings: Settings) -> Identity | Refusal:
 
 
 def is_presence(value: object) -> bool:
-    """Say whether a presence has all four of its fields; Discord answers 4001 when it has not."""
-    return isinstance(value, dict) and {"since", "activities", "status", "afk"} <= value.keys()
+    """Say whether a presence has all of its fields; Discord answers 4001 when it has not.
+
+    `game` is what `activities` was called before; hikari still sends it, so Discord must still take it.
+    """
+    if not isinstance(value, dict) or not {"since", "status", "afk"} <= value.keys():
+        return False
+    return "activities" in value or "game" in value
 
 
 def _is_int(value: object) -> bool:

@@ -58,7 +58,8 @@ def _judge(gateway: Gateway, path: str, headers: Mapping[str, str], url: str, no
     agent = headers.get("User-Agent", "")
     if not _AGENT.match(agent):
         broke("user_agent", agent[:80])
-        return _error(403, "internal network error", 40333)
+        if not agent.startswith("DiscordBot ("):  # discord.py writes no comma, and is let in
+            return _error(403, "internal network error", 40333)
     if route == "/gateway":
         return _json({"url": url})
     authorization = headers.get("Authorization", "")

@@ -23,7 +23,9 @@ class Settings:
     guilds: int = 40
     """Guilds of the bot, over all shards."""
     rate: float = 0.0
-    """Events per second and shard, from `mix`; 0: none. Sessions without a connection get them too."""
+    """Events per second and shard, from `mix`, before intents leave some out; 0: none.
+
+    They go on while a session has no connection."""
     mix: str = "chat"
     """`chat`, `presence` or `guilds`: which events `rate` and `emit_random` make."""
     seed: int = 1

@@ -1,4 +1,6 @@
-from gwsimulator.identify import Identity, bare, judge
+import pytest
+
+from gwsimulator.identify import Identity, bare, is_presence, judge
 from gwsimulator.settings import Settings
 
 
@@ -16,6 +18,17 @@ def test_a_missing_shard_means_the_only_one() -> None:
 def test_a_complete_presence_is_accepted() -> None:
     idle: dict[str, object] = {"since": None, "activities": [], "status": "idle", "afk": False}
     assert judge({"intents": 0, "properties": {}, "presence": idle}, Settings()) == Identity(0, 1, 0)
+
+
+def test_a_presence_with_the_older_name_for_activities_is_accepted_too() -> None:
+    assert is_presence({"since": None, "game": None, "status": "idle", "afk": False})
+
+
+@pytest.mark.parametrize("missing", ["since", "activities", "status", "afk"])
+def test_a_presence_without_one_of_its_fields_is_none(missing: str) -> None:
+    idle: dict[str, object] = {"since": None, "activities": [], "status": "idle", "afk": False}
+    del idle[missing]
+    assert not is_presence(idle)
 
 
 def test_a_token_may_follow_the_word_bot_and_anything_else_is_none() -> None:

@@ -52,6 +52,12 @@ def test_a_request_without_a_bots_user_agent_is_403(agent: str) -> None:
     assert rig.rules_broken() == ["user_agent"]
 
 
+def test_a_user_agent_without_the_comma_is_let_in_and_noted() -> None:
+    rig = Rig()
+    assert ask(rig, "/api/v10/gateway/bot", {**BOT, "User-Agent": "DiscordBot (url 1.0)"})[0] == 200
+    assert rig.rules_broken() == ["user_agent"]
+
+
 def test_old_versions_are_gone_and_no_version_is_a_violation() -> None:
     rig = Rig()
     assert ask(rig, "/api/v5/gateway/bot")[0] == 400
