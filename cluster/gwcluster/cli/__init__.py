@@ -11,6 +11,8 @@ from gwcluster.errors import GwclusterError
 from gwcluster.wire.exits import Exit
 
 COMMANDS: Final = {
+    "run": "Run a cluster in the foreground.",
+    "tail": "Print events as they come.",
     "check": "Validate a configuration file.",
     "schema": "Print the JSON Schema of the configuration file.",
     "version": "Print the versions of gwcluster and of what it runs on.",

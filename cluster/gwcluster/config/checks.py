@@ -38,16 +38,15 @@ def clashes(file: ClusterFile) -> Iterator[Clash]:
         )
 
 
-def socket_clash(state: FilePath) -> Clash | None:
-    """Return what is wrong if the state folder's path is too long for the sockets in it."""
+def socket_clash(state: FilePath) -> Iterator[Clash]:
+    """Yield what is wrong if the state folder's path is too long for the sockets in it."""
     length = len(str(state / FANIN_SOCKET).encode(errors="surrogateescape"))
-    if length <= UNIX_PATH_BYTES:
-        return None
-    return Clash(
-        (("state",), ("name",)),
-        f"the path of the socket {FANIN_SOCKET} in this folder would have {length} bytes, and at most "
-        f"{UNIX_PATH_BYTES} are possible; write a shorter folder, such as /var/lib/gwcluster",
-    )
+    if length > UNIX_PATH_BYTES:
+        yield Clash(
+            (("state",), ("name",)),
+            f"the path of the socket {FANIN_SOCKET} in this folder would have {length} bytes, and at most "
+            f"{UNIX_PATH_BYTES} are possible; write a shorter folder, such as /var/lib/gwcluster",
+        )
 
 
 def _shards(file: ClusterFile) -> Iterator[Clash]:

@@ -86,11 +86,19 @@ def _unix_path(path: str) -> str:
         raise UnfitError(
             "has a relative path, which depends on where it is run; write ipc:// and a path from /"
         )
+    if not fits_filesystem(path):
+        raise UnfitError
     if (length := len(path.encode(errors="surrogateescape"))) > UNIX_PATH_BYTES:
         raise UnfitError(f"has a path of {length} bytes; a Unix socket's has at most {UNIX_PATH_BYTES}")
-    if "\0" in path:
-        raise UnfitError
     return path
+
+
+def fits_filesystem(path: str) -> bool:
+    """Say whether a text can be a path at all: no NUL, nothing that has no bytes."""
+    try:
+        return b"\0" not in path.encode(errors="surrogateescape")
+    except UnicodeEncodeError:
+        return False
 
 
 def _port(text: str) -> int:
@@ -118,12 +126,19 @@ def http_address(bind: str) -> Address:
         raise UnfitError
     host, port = match[1], _port(match[2])
     if host.startswith("[") and host.endswith("]"):
-        host = str(ipaddress.IPv6Address(host[1:-1]))
+        host = _ipv6(host[1:-1])
     elif ":" in host:
         raise UnfitError("has an IPv6 address without brackets; write [ADDRESS]:PORT")
     elif not (host == "*" or _HOSTNAME.fullmatch(host)):
         raise UnfitError
     return Address(host, port)
+
+
+def _ipv6(text: str) -> str:
+    try:
+        return str(ipaddress.IPv6Address(text))
+    except ValueError:
+        raise UnfitError from None
 
 
 def api_url(value: str) -> str:
@@ -132,15 +147,18 @@ def api_url(value: str) -> str:
     Raises:
         UnfitError: The token must not go there; the message, if any, says why.
     """
-    parts = urlsplit(value.rstrip("/"))
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    url = value.rstrip("/")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise UnfitError from None
+    if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
         raise UnfitError
-    if parts.username or parts.query or parts.fragment or not re.fullmatch(r"[!-~]+", value):
-        raise UnfitError
-    if parts.port == 0:
+    if parts.username is not None or parts.query or parts.fragment or not re.fullmatch(r"[!-~]+", url):
         raise UnfitError
     if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise UnfitError("would send the token unencrypted; write https://, or a loopback address")
     if parts.path != f"/api/v{API_VERSION}":
         raise UnfitError(f"must end in /api/v{API_VERSION}, the API version that gwcluster speaks")
-    return value.rstrip("/")
+    return url

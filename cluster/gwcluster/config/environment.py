@@ -18,11 +18,12 @@ from gwcluster.config import yaml_source
 from gwcluster.config.problems import Path, Problem, dotted, shown
 from gwcluster.config.yaml_source import Entry, Listing, Node, Refused, Scalar
 
+_LONGEST: Final = 100
+"""Characters of a number; a longer one is text, as Python refuses to convert thousands of digits."""
 _NULL: Final = re.compile(r"~|null|Null|NULL|")
 _BOOL: Final = re.compile(r"true|True|TRUE|false|False|FALSE")
-# Longer ones are text: Python refuses to convert thousands of digits.
-_INT: Final = re.compile(r"[-+]?[0-9]{1,400}")
-_BASED: Final = re.compile(r"0o[0-7]{1,400}|0x[0-9a-fA-F]{1,400}")
+_INT: Final = re.compile(r"[-+]?[0-9]+")
+_BASED: Final = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT: Final = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _SPECIAL: Final = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 
@@ -35,6 +36,8 @@ _WHOLE: Final = re.compile(_REFERENCE)
 
 def core_schema(text: str) -> str | int | float | bool | None:
     """Return what an unquoted scalar means."""
+    if len(text) > _LONGEST:
+        return text
     if _NULL.fullmatch(text):
         return None
     if _BOOL.fullmatch(text):

@@ -47,7 +47,7 @@ def _api(value: object) -> str:
 
 def _path(value: object) -> pathlib.Path:
     path = units.text(value)
-    if not path.strip() or "\0" in path:
+    if not path.strip() or not endpoints.fits_filesystem(path):
         raise UnfitError
     return pathlib.Path(path)
 

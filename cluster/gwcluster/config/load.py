@@ -52,8 +52,7 @@ def load(path: Path, *, environ: Mapping[str, str], simulate: bool = False) -> C
     token = SecretStr("") if simulate else paths.token(file)
     state = paths.state(file)
     security = paths.security(file.security)
-    for clash in clashes(file):
-        note(document, clash)
+    note(document, [*clashes(file), *socket_clash(state)])
     if document.problems:
         raise ConfigError(document.problems)
     return Config(
@@ -85,15 +84,13 @@ class _Paths:
     def token(self, file: ClusterFile) -> SecretStr:
         document = self.document
         given = [key for key in ("token", "token_file") if (key,) in document.lines]
-        if document.is_broken(("token",)):
-            pass
-        elif not given:
+        if len(given) > 1:
+            document.complain(("token_file",), "there is a token as well; keep one of the two")
+        elif given and not document.is_broken((given[0],)):
+            return self._token(file, given[0])
+        elif not given and not document.is_broken(()):
             ways = "write token: ${DISCORD_TOKEN}, or token_file with the path of a file that holds it"
             document.complain(("token",), f"is missing; {ways}")
-        elif len(given) > 1:
-            document.complain(("token_file",), "there is a token as well; keep one of the two")
-        elif not document.is_broken((given[0],)):
-            return self._token(file, given[0])
         return SecretStr("")
 
     def _token(self, file: ClusterFile, key: str) -> SecretStr:
@@ -102,7 +99,7 @@ class _Paths:
             if file.token_file is None:
                 return SecretStr(bot_token(file.token or ""))
             subject = "the first line of this file"
-            return SecretStr(bot_token(first_line(self._located(file.token_file))))
+            return SecretStr(bot_token(first_line(self._located(file.token_file, (key,)))))
         except UnfitError as error:
             self.document.complain((key,), f"{subject} {error}")
         except OSError as error:
@@ -110,44 +107,44 @@ class _Paths:
         return SecretStr("")
 
     def state(self, file: ClusterFile) -> Path:
+        at = ("state",)
         if file.state is not None:
-            state = self._located(file.state)
+            state = self._located(file.state, at)
         else:
             base = self.environ.get("XDG_STATE_HOME", "")
             if not base.startswith("/"):  # the specification has relative ones ignored
-                base = f"{self._home(('state',))}/.local/state"
+                base = f"{self._home(at)}/.local/state"
             state = Path(base, "gwcluster", file.name)
-        if clash := socket_clash(state):
-            note(self.document, clash)
         return state
 
     def security(self, security: Security) -> Security:
         if security.curve is None:
             return security
-        key_file = self._located(security.curve.secret_key_file)
-        if not key_file.is_file():
-            message = "there is no such file; make keys with gwcluster keygen, or correct the path"
-            self.document.complain(("security", "curve", "secret_key_file"), message)
-        clients_dir = self._located(security.curve.clients_dir)
-        if not clients_dir.is_dir():
-            message = (
-                "there is no such folder; make it and put the clients' public keys in it, or correct the path"
+        key_at, clients_at = ("security", "curve", "secret_key_file"), ("security", "curve", "clients_dir")
+        key_file = self._located(security.curve.secret_key_file, key_at)
+        clients_dir = self._located(security.curve.clients_dir, clients_at)
+        if not os.path.isfile(key_file):  # noqa: PTH113 - False for impossible paths too
+            self.document.complain(
+                key_at, "there is no such file; make keys with gwcluster keygen, or correct the path"
             )
-            self.document.complain(("security", "curve", "clients_dir"), message)
+        if not os.path.isdir(clients_dir):  # noqa: PTH112 - False for impossible paths too
+            self.document.complain(
+                clients_at, "there is no such folder; make it for the clients' public keys"
+            )
         return Security.model_construct(
             curve=Curve.model_construct(secret_key_file=key_file, clients_dir=clients_dir)
         )
 
-    def _located(self, path: Path) -> Path:
+    def _located(self, path: Path, at: tuple[str, ...]) -> Path:
         if path.parts[:1] == ("~",):
-            path = Path(self._home(("state",)), *path.parts[1:])
+            path = Path(self._home(at), *path.parts[1:])
         return Path(os.path.normpath(self.folder / path))
 
-    def _home(self, path: tuple[str]) -> str:
+    def _home(self, at: tuple[str, ...]) -> str:
         home = self.environ.get("HOME", "")
-        if not home.startswith("/") and not self.document.is_broken(path):
-            message = (
-                "neither XDG_STATE_HOME nor HOME is set; write a folder, such as state: /var/lib/gwcluster"
-            )
-            self.document.complain(path, message)
-        return home or "/"
+        if home.startswith("/"):
+            return home
+        if not self.document.is_broken(at):
+            message = "HOME is not set, so there is no folder; write one from /, such as /var/lib/gwcluster"
+            self.document.complain(at, message)
+        return "/"

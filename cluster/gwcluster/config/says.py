@@ -44,7 +44,8 @@ class Says:
             found = error.errors(include_url=False, include_input=False)
             if any(part["loc"] for part in found):
                 raise
-            said = next((str(part["ctx"]["error"]) for part in found if "error" in part.get("ctx", {})), "")
+            causes = [part.get("ctx", {}).get("error") for part in found]
+        said = next((str(cause) for cause in causes if isinstance(cause, UnfitError)), "")
         raise UnfitError(said or f"is not {self.what}; write {self.write}")
 
 

@@ -45,6 +45,8 @@ def _or_environment(value: dict[str, Any]) -> dict[str, Any]:
     about: dict[str, Any] = {key: value.pop(key) for key in ("description", "default") if key in value}
     choices = value["anyOf"] if set(value) == {"anyOf"} else [value]
     for choice in choices:
+        if "description" in choice:
+            about.setdefault("description", choice.pop("description"))
         if isinstance(choice.get("items"), dict) and "$ref" not in choice["items"]:
             choice["items"] = {"anyOf": [choice["items"], _FROM_ENVIRONMENT]}
     return {**about, "anyOf": [*choices, _FROM_ENVIRONMENT]}

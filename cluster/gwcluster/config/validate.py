@@ -41,12 +41,12 @@ def validate(document: Document) -> ClusterFile:
         _prune(data, [detail["loc"] for detail in found])
 
 
-def note(document: Document, clash: Clash) -> None:
-    """Complain about a clash, unless one of its settings was never read as it stands in the file."""
-    paths = [document.written(path) for path in clash.at]
-    if any(document.is_broken(path) for path in paths):
-        return
-    document.complain(next((path for path in paths if path in document.lines), paths[0]), clash.message)
+def note(document: Document, clashes: Iterable[Clash]) -> None:
+    """Complain about clashes, except of settings that were not read as they stand in the file."""
+    found = [([document.written(path) for path in clash.at], clash.message) for clash in clashes]
+    sound = [(paths, message) for paths, message in found if not any(map(document.is_broken, paths))]
+    for paths, message in sound:
+        document.complain(next((path for path in paths if path in document.lines), paths[0]), message)
 
 
 def _message(document: Document, detail: ErrorDetails) -> str:

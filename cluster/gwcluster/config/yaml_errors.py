@@ -11,7 +11,10 @@ from ruamel.yaml.reader import ReaderError
 _HINTS: Final = (
     (r"character '\\t'", "a tab can't indent YAML; use spaces"),
     (r"character '(.)' that cannot start", r"a value can't start with \1; put it in quotes"),
-    (r"unknown escape character", "inside double quotes a backslash is written \\\\; or use single quotes"),
+    (
+        r"escape (character|sequence)",
+        "inside double quotes a backslash is written \\\\; or use single quotes",
+    ),
     (
         r"mapping values are not allowed",
         "a colon is out of place; check the indentation, and put a value that contains a colon in quotes",

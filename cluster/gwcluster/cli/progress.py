@@ -1,0 +1,138 @@
+"""What `gwcluster run` shows in a terminal while shards come up (does): a live table, then the log alone."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import math
+import time
+from typing import Final
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.logging import RichHandler
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from gwcluster.board import Board, ShardView
+from gwcluster.coordinator import Cluster
+from gwcluster.supervise.crew import Crew
+from gwcluster.wire.notices import ShardState
+
+REFRESH_S: Final = 0.25
+
+SIGNS: Final[dict[ShardState, tuple[str, str]]] = {
+    ShardState.STARTING: ("·", "dim"),
+    ShardState.BACKOFF: ("↻", "yellow"),
+    ShardState.CONNECTING: ("→", "cyan"),
+    ShardState.QUEUED: ("…", "blue"),
+    ShardState.IDENTIFYING: ("+", "cyan"),
+    ShardState.RESUMING: ("»", "cyan"),
+    ShardState.LIVE: ("●", "green"),
+    ShardState.STOPPED: ("■", "dim"),
+    ShardState.FAILED: ("✗", "bold red"),
+}
+"""A sign and a colour for each state: nobody has to tell red from green."""
+
+
+class Progress:
+    """The live table of one run, from its start until all shards are live.
+
+    Attributes:
+        handler: where the log goes meanwhile and afterwards: above the table.
+    """
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._console = Console()
+        self._live = Live(console=self._console, auto_refresh=False, transient=False)
+        self._task: asyncio.Task[None] | None = None
+        self.handler: logging.Handler = RichHandler(
+            console=self._console, show_path=False, log_time_format="%H:%M:%S", rich_tracebacks=False
+        )
+
+    async def __aenter__(self) -> Progress:
+        self._live.start()
+        self._task = asyncio.ensure_future(self._refresh())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        self._live.stop()
+
+    async def _refresh(self) -> None:
+        while True:
+            crew = self._cluster.crew
+            elapsed_s = time.monotonic() - self._cluster.started_at
+            self._live.update(self._draw(crew, elapsed_s), refresh=True)
+            if crew is not None and crew.board.counts.ready == crew.board.counts.total:
+                self._live.stop()
+                return
+            await asyncio.sleep(REFRESH_S)
+
+    def _draw(self, crew: Crew | None, elapsed_s: float) -> RenderableType:
+        if crew is None:
+            return Text(f"asking Discord for the shard count ({elapsed_s:.0f} s)")
+        height = max(3, self._console.height - 6)
+        now = time.time()
+        return Group(_headline(crew, elapsed_s), _bar(crew.board), _table(crew.board, height, now))
+
+
+def _headline(crew: Crew, elapsed_s: float) -> Text:
+    counts = crew.board.counts
+    budget = crew.permits.gate.budget
+    left_s = seconds_left(crew)
+    line = Text.assemble(
+        (f"{counts.ready} of {counts.total} shards live", "bold"),
+        f" after {elapsed_s:.0f} s",
+        f" · about {left_s:.0f} s left" if left_s is not None else "",
+        f" · identifies: {budget.remaining} of {budget.total} left today, {budget.reserve} in reserve",
+    )
+    if counts.failed:
+        line.append(f" · {counts.failed} failed", "bold red")
+    if crew.permits.gate.blocked is not None:
+        line.append(f"\n{crew.permits.gate.blocked}", "bold red")
+    return line
+
+
+def seconds_left(crew: Crew) -> float | None:
+    """Return about how long it takes until all shards are live, None when nothing is waited for."""
+    waiting = crew.permits.gate.etas(time.monotonic())
+    if waiting:
+        return math.ceil(max(waiting.values())) + 1.0
+    counts = crew.board.counts
+    return 1.0 if counts.ready + counts.failed < counts.total else None
+
+
+def _bar(board: Board) -> ProgressBar:
+    counts = board.counts
+    return ProgressBar(total=counts.total, completed=counts.ready, width=60)
+
+
+def _table(board: Board, height: int, now: float) -> Table:
+    """Return as many shards as fit; those that are not live yet come first."""
+    views = sorted(board.views.values(), key=lambda view: (view.state is ShardState.LIVE, view.shard))
+    shown = sorted(views[:height], key=lambda view: view.shard)
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for title, side in (("shard", "right"), ("state", "left"), ("since", "right"), ("", "left")):
+        table.add_column(title, justify="right" if side == "right" else "left", no_wrap=True)
+    for view in shown:
+        table.add_row(*_row(view, now))
+    if len(views) > len(shown):
+        table.add_row("", f"and {len(views) - len(shown)} more")
+    return table
+
+
+def _row(view: ShardView, now: float) -> tuple[str, Text, str, Text]:
+    sign, style = SIGNS[view.state]
+    return (
+        str(view.shard),
+        Text(f"{sign} {view.state.value}", style),
+        f"{max(0.0, now - view.since):.0f} s",
+        Text(view.reason, "dim", overflow="ellipsis"),
+    )

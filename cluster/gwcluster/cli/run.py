@@ -1,0 +1,100 @@
+"""`gwcluster run FILE` (does): the whole cluster in the foreground."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import os
+import resource
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from gwcluster.cli.progress import Progress
+from gwcluster.config import Config, load
+from gwcluster.coordinator import Cluster
+from gwcluster.errors import GwclusterError
+from gwcluster.logs import LogFormat, log_to
+from gwcluster.wire.exits import Exit
+
+
+class SimulatorError(GwclusterError):
+    """The simulator did not start; its own words are on stderr."""
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--simulate", is_flag=True, help="Run against a stand-in Discord on this machine; needs no token."
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="How log lines look; json also turns the live table off.",
+)
+@click.pass_context
+def command(ctx: click.Context, file: Path, simulate: bool, log_format: LogFormat) -> None:
+    """Run the cluster that FILE describes, until SIGTERM or Ctrl-C.
+
+    Either closes every connection so that its session can be resumed; a second one ends at once.
+    """
+    config = load(file, environ=os.environ, simulate=simulate)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold the token
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    with contextlib.ExitStack() as stack:
+        if simulate:
+            config = stack.enter_context(_simulated(config))
+        ctx.exit(asyncio.run(_run(config, log_format)))
+
+
+async def _run(config: Config, log_format: LogFormat) -> Exit:
+    cluster = Cluster(config, os.environ)
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, cluster.stop)
+    token = config.token.get_secret_value()
+    if log_format == "text" and sys.stdout.isatty():
+        async with Progress(cluster) as progress:
+            log_to(progress.handler, log_format, token)
+            return await cluster.run()
+    log_to(None, log_format, token)
+    return await cluster.run()
+
+
+@contextlib.contextmanager
+def _simulated(config: Config) -> Iterator[Config]:
+    """Start a simulator for this run alone; it ends with us, even if we are killed.
+
+    Its sessions end with it, so this run's state is of no use later: it goes into a temporary folder, and
+    the state of the real cluster stays untouched.
+    """
+    shards = [] if config.shards.count is None else ["--shards", str(config.shards.count)]
+    with (
+        tempfile.TemporaryDirectory(prefix="gwcluster-") as state,
+        subprocess.Popen(
+            [sys.executable, "-P", "-m", "gwsimulator", "--die-with-parent", *shards],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        ) as simulator,
+    ):
+        try:
+            assert simulator.stdout is not None
+            _, found, api = simulator.stdout.readline().strip().partition(", api ")
+            if not found:
+                raise SimulatorError("the simulator did not start; what it said is above")
+            token = f"simulated.{secrets.token_urlsafe(24)}"
+            yield dataclasses.replace(config.simulated(api=api, token=token), state=Path(state))
+        finally:
+            simulator.terminate()

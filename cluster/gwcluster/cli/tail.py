@@ -1,0 +1,91 @@
+"""`gwcluster tail FILE` (does): print events as they come, by a plain SUB socket."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import click
+import zmq
+
+from gwcluster.config import load
+from gwcluster.errors import WireError
+from gwcluster.wire.events import Header, decode_header, parse_topic
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--event", "names", multiple=True, metavar="NAME", help="Only events of this name; repeatable.")
+@click.option("--shard", "shards", multiple=True, type=click.IntRange(0), help="Only this shard; repeatable.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line, with the whole dispatch.")
+@click.option("--count", type=click.IntRange(1), help="Stop after so many events.")
+def command(
+    file: Path, names: tuple[str, ...], shards: tuple[int, ...], as_json: bool, count: int | None
+) -> None:
+    """Print the events of the running cluster that FILE describes, as they come.
+
+    Beacons, the cluster's own heartbeat, are left out unless asked for by name.
+    """
+    # Only the addresses of the file matter here, so its token need not be at hand.
+    config = load(file, environ=os.environ, simulate=True)
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    sub = context.socket(zmq.SUB)
+    sub.sndhwm = 0  # or many subscriptions at once are dropped silently
+    try:
+        for prefix in _prefixes(names, shards):
+            sub.subscribe(prefix)
+        sub.connect(config.events.bind[0])
+        for printed, line in enumerate(_lines(sub, names, shards, as_json), 1):
+            click.echo(line)
+            if printed == count:
+                return
+    except KeyboardInterrupt:
+        return
+    finally:
+        context.destroy(linger=0)
+
+
+def _prefixes(names: tuple[str, ...], shards: tuple[int, ...]) -> Iterator[str]:
+    if not names:
+        yield ""
+    for name in names:
+        yield from [f"{name}.{shard}." for shard in shards] or [f"{name}."]
+
+
+def _lines(
+    sub: zmq.Socket[bytes], names: tuple[str, ...], shards: tuple[int, ...], as_json: bool
+) -> Iterator[str]:
+    while True:
+        frames = sub.recv_multipart()
+        try:
+            if len(frames) != 3:
+                raise WireError(f"a message of {len(frames)} frames instead of 3")
+            name, shard = parse_topic(frames[0])
+            header = decode_header(frames[1])
+        except WireError as error:
+            click.echo(f"skipped: {error}", err=True)
+            continue
+        if (shards and shard not in shards) or (not names and name == "GWCLUSTER_BEACON"):
+            continue
+        yield _json_line(name, header, frames[2]) if as_json else _text_line(name, header, frames[2])
+
+
+def _text_line(name: str, header: Header, payload: bytes) -> str:
+    at = datetime.fromtimestamp(header.at).astimezone().strftime("%H:%M:%S.%f")[:-3]
+    seq = "-" if header.seq is None else header.seq
+    return (
+        f"{at}  shard {header.shard:<4} {name:<28} offset {header.offset:<8} "
+        f"session {header.session:<3} seq {seq:<8} {len(payload)} bytes"
+    )
+
+
+def _json_line(name: str, header: Header, payload: bytes) -> str:
+    try:
+        dispatch = json.loads(payload)
+    except ValueError:
+        dispatch = payload.decode(errors="replace")
+    return json.dumps({"name": name, **dataclasses.asdict(header), "dispatch": dispatch})
