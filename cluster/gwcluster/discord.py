@@ -134,6 +134,14 @@ def is_loopback(host: str | None) -> bool:
         return host == "localhost"
 
 
+def is_loopback_url(url: str) -> bool:
+    """Say whether an address leads to this machine itself."""
+    try:
+        return is_loopback(urlsplit(url).hostname)
+    except ValueError:
+        return False
+
+
 def gateway_url(base: str, compression: str, *, plain_ok: bool) -> str:
     """Return the address to dial: `base` with version, encoding and compression in its query.
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import logging
 import os
 import resource
 import select
@@ -31,6 +32,8 @@ MAX_DESCRIPTORS: Final = 64
 
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_NAME: Final = 15
+
+log = logging.getLogger(__name__)
 
 
 def main(descriptor: int) -> None:
@@ -112,10 +115,9 @@ class _Nursery:
                 os.close(spare)
             _name(f"gwworker {shard}")
             status = run(shard, socket.socket(fileno=end), self._tls, self._agent)
-        except BaseException:  # noqa: BLE001
-            sys.excepthook(*sys.exc_info())
+        except BaseException:  # whatever it was, this process ends below
+            log.exception("bug: this worker ends")
         finally:
-            sys.stderr.flush()
             os._exit(status)
 
     def _bury(self) -> None:

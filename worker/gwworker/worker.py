@@ -47,7 +47,11 @@ def run(shard: int, end: socket.socket, tls: ssl.SSLContext, user_agent: str) ->
     """
     log_to_pipe(shard)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    return asyncio.run(_Worker(tls, user_agent).run(end))
+    return asyncio.run(_run(end, tls, user_agent))
+
+
+async def _run(end: socket.socket, tls: ssl.SSLContext, user_agent: str) -> WorkerExit:
+    return await _Worker(tls, user_agent).run(end)
 
 
 class _Worker:

@@ -1,0 +1,66 @@
+"""What the coordinator itself tells subscribers (does)."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+
+from gwcluster.board import Counts
+from gwcluster.config import Retention
+from gwcluster.errors import LogError
+from gwcluster.fanin import Fanin
+from gwcluster.log.writer import Writer
+from gwcluster.state_folder import StateFolder
+from gwcluster.wire.events import NO_EPOCH, Header, encode_header, topic
+from gwcluster.wire.notices import CLUSTER_STATE, SHARD_STATE, ShardState, cluster_state, shard_state
+
+log = logging.getLogger(__name__)
+
+
+class Herald:
+    """Publishes the cluster's state, and the state of shards that have no worker to speak for them.
+
+    Args:
+        fanin: the way to subscribers.
+        state: where the shards' logs are.
+        shards: shard count of the bot.
+        first: lowest shard id of this cluster; notices about the whole of it carry this one.
+        retention: of the logs.
+    """
+
+    def __init__(
+        self, fanin: Fanin, state: StateFolder, shards: int, first: int, retention: Retention
+    ) -> None:
+        self._fanin = fanin
+        self._state = state
+        self._shards = shards
+        self._first = first
+        self._retention = retention
+
+    def cluster(self, counts: Counts) -> None:
+        """Publish the cluster's counts; not logged, but said again every few seconds."""
+        header = Header(self._first, self._shards, NO_EPOCH, 0, None, 0, None, time.time())
+        payload = cluster_state(counts.ready, counts.total, counts.degraded, counts.failed)
+        self._fanin.publish(topic(CLUSTER_STATE, self._first), encode_header(header), payload)
+
+    def failed(self, shard: int, reason: str) -> None:
+        """Log and publish that a shard is failed; its worker is dead, so its log is free for us."""
+        try:
+            writer = Writer.open(
+                self._state.shard(shard),
+                shard=shard,
+                shards=self._shards,
+                retention_bytes=self._retention.bytes,
+                retention_age_s=self._retention.age_s,
+                new_epoch=lambda: secrets.token_hex(8),
+                wall=time.time,
+            )
+        except LogError as error:
+            log.error("shard %d: its log doesn't say that it is failed: %s", shard, error)
+            return
+        payload = shard_state(shard, ShardState.FAILED, reason)
+        frames = writer.append(SHARD_STATE, payload, session=writer.session, seq=None, at=time.time())
+        writer.flush()
+        self._fanin.publish(*frames)
+        writer.close()

@@ -1,0 +1,272 @@
+"""All shards of a cluster at work (does).
+
+Performs what supervisor and gate decide, tells them what happened, and sleeps until something is due.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from gwcluster.board import Board
+from gwcluster.herald import Herald
+from gwcluster.identify.permits import Permits
+from gwcluster.supervise.nursery_link import Listener, NurseryLink, WorkerLink
+from gwcluster.supervise.supervisor import Effect, Kill, Severity, Start, Supervisor, Verdict
+from gwcluster.wire.control import Job, Message, Pulse, Refused, StateChanged
+from gwcluster.wire.exits import Exit, WorkerExit
+from gwcluster.wire.notices import ShardState
+
+DRAIN_S: Final = 6.0
+"""What workers get to stop by themselves, of the ten seconds that a whole stop may take."""
+
+FAREWELL_S: Final = 1.0
+"""How long the last words of a worker may take through the fan-in."""
+
+_LEVELS: Final = {
+    Severity.INFO: logging.INFO,
+    Severity.WARNING: logging.WARNING,
+    Severity.ERROR: logging.ERROR,
+}
+
+log = logging.getLogger(__name__)
+
+
+class Crew:
+    """The workers of one cluster and the nursery that forks them.
+
+    Args:
+        board: what is known of each shard; kept up to date here.
+        supervisor: decides who is started, stopped and killed.
+        herald: tells subscribers.
+        job: what a shard's worker is to do.
+        nursery: makes the line to a new nursery, which is started here.
+        clock: monotonic seconds.
+        wall: Unix seconds.
+
+    Attributes:
+        permits: set once, before `run`.
+    """
+
+    permits: Permits
+
+    def __init__(
+        self,
+        *,
+        board: Board,
+        supervisor: Supervisor,
+        herald: Herald,
+        job: Callable[[int], Job],
+        nursery: Callable[[Listener], NurseryLink],
+        clock: Callable[[], float],
+        wall: Callable[[], float],
+    ) -> None:
+        self.board = board
+        self.supervisor = supervisor
+        self._herald = herald
+        self._job = job
+        self._make_nursery = nursery
+        self._clock = clock
+        self._wall = wall
+        self._nursery: NurseryLink | None = None
+        self._links: dict[int, WorkerLink] = {}
+        self._refusals: dict[int, str] = {}
+        self._farewells: set[int] = set()
+        self._published_stop: set[int] = set()
+        self._all_said_farewell = asyncio.Event()
+        self._news = asyncio.Event()
+        self._was_ready = False
+
+    async def run(self) -> Exit:
+        """Work until every worker has stopped, and none is to be started."""
+        try:
+            while not self.supervisor.finished:
+                self._news.clear()
+                for effect in self.supervisor.step(self._clock()):
+                    await self._perform(effect)
+                self.permits.step()
+                await self._until_due()
+        finally:
+            if self._nursery is not None:
+                await self._nursery.stop()
+        await self._hear_farewells()
+        return self._status()
+
+    def drain(self) -> None:
+        """Ask every worker to stop; `run` returns when they have."""
+        self.supervisor.drain(self._clock(), DRAIN_S)
+        self._news.set()
+
+    def abandon(self) -> None:
+        """Kill every worker at once; their sessions stay resumable."""
+        self.supervisor.drain(self._clock(), 0.0)
+        self._news.set()
+
+    def tell(self, shard: int, message: Message) -> None:
+        """Send a message to a shard's worker, if it has one."""
+        if shard in self._links:
+            self._links[shard].tell(message)
+
+    def publish_counts(self) -> None:
+        """Tell subscribers how many shards are ready, and the log when it is all of them."""
+        counts = self.board.counts
+        self._herald.cluster(counts)
+        ready = counts.ready == counts.total
+        if ready and not self._was_ready:
+            log.info("ready: all %d shards are live", counts.total)
+        elif self._was_ready and not ready and not self.supervisor.draining:
+            log.warning("%d of %d shards are live", counts.ready, counts.total)
+        self._was_ready = ready
+
+    def shard_state_published(self, shard: int, state: str) -> None:
+        """A shard's state came out at the subscribers' end of the fan-in."""
+        if state == ShardState.STOPPED:
+            self._published_stop.add(shard)
+            if self._farewells <= self._published_stop:
+                self._all_said_farewell.set()
+
+    # The nursery and the workers say
+
+    def forked(self, shard: int, pid: int) -> None:
+        """See `nursery_link.Listener`."""
+        self.supervisor.started(shard, pid, self._clock())
+        self.board.views[shard].pid = pid
+        self._news.set()
+
+    def exited(self, shard: int, pid: int, status: int) -> None:
+        """See `nursery_link.Listener`. What it said last may still be on the way: listen first."""
+        log.debug("shard %d: process %d ended with status %d", shard, pid, status)
+        link = self._links.pop(shard, None)
+        if link is None:
+            self._bury(shard, status)
+        else:
+            link.when_closed(lambda: self._bury(shard, status))
+
+    def _bury(self, shard: int, status: int) -> None:
+        verdict = self.supervisor.exited(shard, status, self._clock())
+        if status == WorkerExit.DONE and self.supervisor.draining:
+            self._farewells.add(shard)
+        self._gone(shard)
+        self._say(verdict)
+        self._note_death(shard, str(verdict))
+        self._news.set()
+
+    def nursery_ended(self, status: int) -> None:
+        """See `nursery_link.Listener`."""
+        log.warning("the nursery ended with status %d", status)
+        self._nursery = None
+        running = list(self.supervisor.children)
+        verdict = self.supervisor.nursery_died(self._clock())
+        for shard in running:
+            if (link := self._links.pop(shard, None)) is not None:
+                link.close()
+            self._gone(shard)
+            self._note_death(shard, "the nursery ended")
+        self._say(verdict)
+        self._news.set()
+
+    def said(self, shard: int, message: Message) -> None:
+        """See `nursery_link.Listener`."""
+        now = self._wall()
+        match message:
+            case StateChanged():
+                self._state_changed(shard, message, now)
+            case Pulse():
+                self.board.beat(shard, message, now)
+            case Refused():
+                self._refusals[shard] = message.reason
+            case _:
+                if not self.permits.heard(shard, message):
+                    log.error("shard %d: a %s message is not for us", shard, type(message).__name__)
+        self._news.set()
+
+    def _state_changed(self, shard: int, message: StateChanged, now: float) -> None:
+        try:
+            state = ShardState(message.state)
+        except ValueError:
+            log.error("shard %d: unknown state %r", shard, message.state)
+            return
+        self.board.views[shard].degraded = message.degraded
+        changed = self.board.changed(shard, state, message.reason, now)
+        if state is ShardState.LIVE:
+            self.supervisor.live(shard, self._clock())
+            self.permits.live(shard)
+        if changed:
+            self.publish_counts()
+
+    # What follows
+
+    def _gone(self, shard: int) -> None:
+        self.permits.worker_ended(shard)
+        self.board.gone(shard)
+
+    def _note_death(self, shard: int, why: str) -> None:
+        now = self._wall()
+        if shard in self.supervisor.failed:
+            reason = self._refusals.get(shard) or self.supervisor.failed[shard]
+            if self.board.changed(shard, ShardState.FAILED, reason, now):
+                self._herald.failed(shard, reason)
+        elif self.supervisor.draining:
+            self.board.changed(shard, ShardState.STOPPED, why, now)
+        else:
+            self.board.views[shard].restarts += 1
+            self.board.changed(shard, ShardState.STARTING, why, now)
+        self.publish_counts()
+
+    def _say(self, verdict: Verdict) -> None:
+        log.log(_LEVELS[verdict.severity], verdict.text)
+
+    async def _perform(self, effect: Effect) -> None:
+        match effect:
+            case Start():
+                await self._start(effect.shard)
+            case Kill():
+                pid = self.supervisor.children.get(effect.shard)
+                if self._nursery is not None and pid is not None:
+                    self._nursery.signal(pid, effect.signal)
+
+    async def _start(self, shard: int) -> None:
+        if self._nursery is None:
+            self._nursery = self._make_nursery(self)
+            try:
+                await self._nursery.start()
+            except OSError as error:
+                log.error("the nursery can't be started: %s", error)
+                self.nursery_ended(Exit.FAILED)
+                return
+        link = self._nursery.fork(shard)
+        link.tell(self._job(shard))
+        self._links[shard] = link
+
+    async def _until_due(self) -> None:
+        moments = [moment for moment in (self.supervisor.due, self.permits.due) if moment is not None]
+        wait_s = max(0.0, min(moments) - self._clock()) if moments else None
+        try:
+            async with asyncio.timeout(wait_s):
+                await self._news.wait()
+        except TimeoutError:
+            pass
+
+    async def _hear_farewells(self) -> None:
+        if self._farewells <= self._published_stop:
+            return
+        try:
+            async with asyncio.timeout(FAREWELL_S):
+                await self._all_said_farewell.wait()
+        except TimeoutError:
+            log.warning(
+                "the last events of %d shards may not have reached subscribers; they are in the log",
+                len(self._farewells - self._published_stop),
+            )
+
+    def _status(self) -> Exit:
+        if self.supervisor.draining:
+            return Exit.DONE
+        if self._refusals:
+            shard, reason = next(iter(self._refusals.items()))
+            log.error("no shard runs: Discord refused shard %d: %s", shard, reason)
+            return Exit.REFUSED
+        log.error("no shard runs: all have failed")
+        return Exit.FAILED
