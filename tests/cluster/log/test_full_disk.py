@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import resource
 import shutil
 import subprocess
@@ -107,10 +108,13 @@ def test_beyond_the_backlog_the_oldest_are_a_hole_with_broken_chains(tmp_path: P
     assert found[3:] == [8, 9, 10, 11, 12, 13]
     records = {record.offset: decode_header(record.header) for record in Reader(tmp_path).records()}
     assert records[8].prev == 7
+    with no_file_beyond(writer.stored_bytes):
+        put(writer, "USER_UPDATE", first_seq=15)
     writer.close()
+    assert entries(tmp_path)[2:] == [(2, 7), 8, 9, 10, 11, 12, 13, 14]
     again = open_log(tmp_path)
-    assert (again.next_offset, again.seq) == (14, 14)
-    assert again.last_offsets == {"READY": 13, "TYPING_START": 11, "USER_UPDATE": 12}
+    assert (again.next_offset, again.seq) == (15, 15)
+    assert again.last_offsets == {"READY": 13, "TYPING_START": 11, "USER_UPDATE": 14}
     (_, header, _), *_ = put(again, "CHANNEL_CREATE")
     assert decode_header(header).prev == 7
     again.close()
@@ -197,12 +201,11 @@ def test_without_room_the_oldest_segments_go_then_the_log_is_degraded_and_nothin
     command = [unshare or "unshare", "--user", "--map-root-user", "--mount"]
     if unshare is None or subprocess.run([*command, "true"], capture_output=True).returncode != 0:
         pytest.skip("no namespace in which to mount a small disk")
-    tests = Path(__file__).parents[2]
     child = subprocess.run(
         [*command, sys.executable, "-c", ON_A_SMALL_DISK, tmp_path],
         capture_output=True,
         text=True,
-        env={"PYTHONPATH": str(tests), "PATH": "/usr/bin:/bin:/usr/sbin:/sbin"},
+        env={"PYTHONPATH": os.pathsep.join(sys.path), "PATH": "/usr/bin:/bin:/usr/sbin:/sbin"},
     )
     assert child.returncode == 0, child.stderr
     roomy, full, stuck, helped = json.loads(child.stdout)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import sys
@@ -27,14 +28,13 @@ while True:
 
 
 def test_every_flushed_record_outlives_sigkill(tmp_path: Path) -> None:
-    tests = Path(__file__).parents[2]
     dice = random.Random(7)
     flushed = -1
     for _ in range(8):
         with subprocess.Popen(
             [sys.executable, "-c", APPENDING, str(tmp_path)],
             stdout=subprocess.PIPE,
-            env={"PYTHONPATH": str(tests)},
+            env={"PYTHONPATH": os.pathsep.join(sys.path)},
         ) as child:
             assert child.stdout is not None
             child.stdout.readline()

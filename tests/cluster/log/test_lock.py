@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from gwcluster.errors import LogError
 from gwcluster.log import LogBusy
+from gwcluster.log.lock import _is_still, take_folder
 from support.shard_log import open_log, put
 
 
@@ -58,3 +60,14 @@ def test_a_folder_that_can_not_be_one_is_an_error_that_names_it(tmp_path: Path) 
     (tmp_path / "file").write_text("")
     with pytest.raises(LogError, match="file"):
         open_log(tmp_path / "file")
+
+
+def test_a_folder_that_was_replaced_meanwhile_is_not_the_locked_one(tmp_path: Path) -> None:
+    folder = tmp_path / "log"
+    held = take_folder(folder)
+    assert _is_still(folder, held)
+    folder.rename(tmp_path / "away")
+    assert not _is_still(folder, held)
+    folder.mkdir()
+    assert not _is_still(folder, held)
+    os.close(held)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -94,6 +95,22 @@ def test_a_damaged_record_is_not_given_out_and_its_place_is_a_hole(tmp_path: Pat
         (entry.first, entry.last) if isinstance(entry, Hole) else entry.offset
         for entry in Reader(tmp_path).entries()
     ] == [*range(broken), (broken, rest - 1), *range(rest, 15)]
+    writer.close()
+
+
+def test_a_segment_of_another_epoch_is_not_read(tmp_path: Path) -> None:
+    older = open_log(tmp_path / "older")
+    put(older, "READY")
+    older.close()
+    writer = open_log(tmp_path / "log", retention_bytes=1 << 20)
+    for _ in range(15):
+        put(writer, "GUILD_CREATE", payload=BIG)
+        writer.sync()
+    writer.tidy(AT)
+    shutil.copy(segments(tmp_path / "older")[0], tmp_path / "log")
+    reader = Reader(tmp_path / "log")
+    assert (reader.epoch, reader.oldest, reader.last) == (writer.epoch, 11, 14)
+    assert [record.offset for record in reader.records()] == [11, 12, 13, 14]
     writer.close()
 
 

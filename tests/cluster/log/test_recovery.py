@@ -164,8 +164,11 @@ def test_a_log_that_was_closed_goes_on_without_a_gap_in_another_boot(tmp_path: P
         again.close()
     last = open_log(tmp_path, boot=lambda: "boot-3", new_epoch=no_epoch)
     put(last, "READY")
-    last.close()
+    abandon(last)
     assert entries(tmp_path) == [0, 1]
+    killed = open_log(tmp_path, boot=lambda: "boot-3", new_epoch=no_epoch)
+    assert killed.next_offset == 2
+    killed.close()
 
 
 def test_an_unfinished_segment_is_cleared_away(tmp_path: Path) -> None:

@@ -51,7 +51,8 @@ def test_a_sync_that_the_disk_refuses_stays_dirty_and_is_told(tmp_path: Path) ->
     assert tail.dirty
     assert tail.durable_first == -1
     tail.go_on_in(os.open(tmp_path / "b", os.O_WRONLY | os.O_CREAT), 5, 0)
-    tail.sync()  # the pipe once more
+    tail.sync()
+    assert tail.dirty  # the segment before belongs to what has to be synced
     tail.sync()
     assert str(tail.sync_refusal) == "None"
     assert not tail.dirty

@@ -180,6 +180,7 @@ def test_markers_alone_never_fill_the_disk(tmp_path: Path) -> None:
         if seq % 1000 == 0:
             writer.flush()
             writer.sync()
+            assert writer.stored_bytes == sum(path.stat().st_size for path in segments(tmp_path))
     writer.close()
     assert sum(path.stat().st_size for path in segments(tmp_path)) < 2 << 20
     again = open_log(tmp_path)
