@@ -13,10 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Final
 
+from gwcluster.identify.breaker import PROBE_S, Breaker
 from gwcluster.identify.budget import Budget
+from gwcluster.identify.forecast import Place, forecast
 from gwcluster.identify.windows import Windows
 
 __all__ = ["LEASE_S", "WINDOW_S", "Budget", "Gate", "Grant"]
@@ -80,15 +81,17 @@ class Gate:
         """Why nothing is granted although shards may be waiting; said anew only when it changes."""
         self._lease_s = lease_s
         self._windows = Windows(window_s=window_s, jitter=jitter)
+        self._breaker = Breaker(total=budget.total)
         self._waiting: dict[int, float] = {}  # shard → when it asked, in that order
         self._leases: dict[int, _Lease] = {}  # by key
         self._tried: set[int] = set()
         self._overdue: set[int] = set()
-        self._budget_looked_at = float("-inf")
+        self._budget_looked_at: float | None = None  # while it is used up
 
     def ask(self, shard: int, now: float) -> None:
         """`shard` wants to identify; asking twice is asking once."""
         self._overdue.discard(shard)
+        self._breaker.again(shard, now)
         self._waiting.setdefault(shard, now)
 
     def withdraw(self, shard: int, now: float) -> None:
@@ -127,17 +130,19 @@ class Gate:
         if self._lease_of(shard) is not None:
             self._count(shard, now)
         self._windows.refused(self._key(shard), now)
+        self._breaker.again(shard, now)
 
     def succeeded(self, shard: int, now: float) -> None:
         """READY answered the IDENTIFY: the key's refusals are forgotten."""
         if self._lease_of(shard) is not None:
             self._count(shard, now)
         self._windows.succeeded(self._key(shard))
+        self._breaker.ready(shard, now)
 
     def refill(self, limits: Budget, now: float) -> None:
         """Discord was asked again, best while nothing was leased; `limits` is made by `Budget.of`."""
         self.budget = self.budget.refilled(limits, now)
-        self.blocked = None
+        self._budget_looked_at = None
         self._say_whether_blocked(now)
 
     def restore(self, last_sent: Mapping[int, float]) -> None:
@@ -150,15 +155,17 @@ class Gate:
         for lease in [lease for lease in self._leases.values() if now >= lease.until]:
             self._count(lease.shard, lease.until)
             self._overdue.add(lease.shard)
+        self._breaker.settle(now)
         grants: list[Grant] = []
         for shard in self._eligible():
             key = self._key(shard)
-            if self._spendable <= 0:
+            if self._spendable <= 0 or not self._breaker.allows(now):
                 break
             if key in self._leases or now < self._windows.opens_at(key):
                 continue
             del self._waiting[shard]
             self._leases[key] = _Lease(shard, now, now + self._lease_s)
+            self._breaker.granted(now)
             grants.append(Grant(shard, now + self._lease_s))
         self._say_whether_blocked(now)
         return grants
@@ -167,19 +174,21 @@ class Gate:
     def due(self) -> float | None:
         """The next moment at which `step` may have something to do; None: not before another report."""
         moments = [lease.until for lease in self._leases.values()]
-        if self._spendable > 0:
-            for shard in self._eligible():
-                key = self._key(shard)
-                if key not in self._leases:
-                    moments.append(max(self._waiting[shard], self._windows.opens_at(key)))
+        opens = [
+            max(self._waiting[shard], self._windows.opens_at(self._key(shard)))
+            for shard in self._eligible()
+            if self._spendable > 0 and self._key(shard) not in self._leases
+        ]
+        if opens:
+            moments.append(max(min(opens), self._breaker.due or min(opens)))
         return min(moments, default=None)
 
     @property
     def ask_again_at(self) -> float | None:
         """When to ask /gateway/bot again because the budget is used up; None while it isn't."""
-        if self.blocked is None:
-            return None
         looked_at = self._budget_looked_at
+        if looked_at is None:
+            return None
         return max(looked_at + ASK_FLOOR_S, min(self.budget.reset_at, looked_at + ASK_CEILING_S))
 
     @property
@@ -205,18 +214,13 @@ class Gate:
     def etas(self, now: float) -> dict[int, float]:
         """Return about how many seconds each waiting shard still waits, if all goes well."""
         pace_s = self._windows.pace_s
-        free = dict.fromkeys(self._leases, now + pace_s)
-        at: dict[int, float] = {}
-        bucket_from = bucket_sent = now
-        for bucket, shards in groupby(self.waiting, key=self._bucket):
-            for shard in shards:
-                key = self._key(shard)
-                opens_at = free.get(key, max(now, self._windows.opens_at(key)))
-                at[shard] = opens_at if bucket is None else max(opens_at, bucket_from)
-                bucket_sent = max(bucket_sent, at[shard])
-                free[key] = at[shard] + pace_s
-            bucket_from = bucket_sent
-        for shard in sorted(at, key=at.__getitem__)[max(0, self._spendable) :]:
+        at = forecast(
+            [Place(shard, self._key(shard), self._bucket(shard)) for shard in self.waiting],
+            opens_at=lambda key: now + pace_s if key in self._leases else self._windows.opens_at(key),
+            pace_s=pace_s,
+            now=now,
+        )
+        for shard in list(at)[max(0, self._spendable) :]:
             at[shard] = max(at[shard], self.budget.reset_at)
         return {shard: moment - now for shard, moment in at.items()}
 
@@ -248,14 +252,21 @@ class Gate:
         self._tried.add(shard)
         self.budget = self.budget.spent()
         self._windows.sent(self._key(shard), sent_at)
+        self._breaker.sent(shard, sent_at)
 
     def _say_whether_blocked(self, now: float) -> None:
-        if self.budget.spendable > 0:
-            self.blocked = None
-        elif self.blocked is None:
-            self._budget_looked_at = now
+        if self.budget.spendable <= 0:
+            if self._budget_looked_at is None:
+                self._budget_looked_at = now
+                self.blocked = (
+                    f"{self.budget.remaining} of {self.budget.total} identifies a day are left and "
+                    f"{self.budget.reserve} of them kept in reserve: no shard may identify "
+                    f"until Discord's reset in {max(0.0, self.budget.reset_at - now):.0f} s"
+                )
+            return
+        self._budget_looked_at = self.blocked = None
+        if self._breaker.probe_at is not None:
             self.blocked = (
-                f"{self.budget.remaining} of {self.budget.total} identifies a day are left and "
-                f"{self.budget.reserve} of them kept in reserve: no shard may identify "
-                f"until Discord's reset in {max(0.0, self.budget.reset_at - now):.0f} s"
+                f"{self._breaker.limit} identifies of the last 24 h gained no shard that lasted a minute: "
+                f"only one try every {PROBE_S:.0f} s until one does"
             )

@@ -240,6 +240,40 @@ def test_a_limit_that_is_used_up_and_resets_at_once_is_looked_at_every_five_seco
     assert rig.gate.ask_again_at == 10_010.0
 
 
+def test_op_9_for_ever_on_all_keys_is_slowed_down_and_stops_at_the_reserve() -> None:
+    rig = Rig(max_concurrency=16, budget=Budget.of(1000, 1000, 96_400.0, fraction=0.1, shards=16))
+    rig.ask(*range(16))
+    said = None
+    while (due := rig.gate.due) is not None and due < 96_400.0:
+        rig.now = max(rig.now, due)
+        for shard in rig.granted():
+            rig.use(shard)
+            rig.gate.refused(shard, rig.now)
+            rig.ask(shard)
+        said = said or rig.gate.blocked
+    assert said == (
+        "200 identifies of the last 24 h gained no shard that lasted a minute: "
+        "only one try every 300 s until one does"
+    )
+    assert 200 < len(rig.sent) < 900
+    assert min(gaps([at for at, _ in rig.sent[220:]])) >= 300.0
+
+
+def test_an_open_breaker_is_no_reason_to_ask_discord_but_a_used_up_budget_is_even_then() -> None:
+    rig = Rig(budget=Budget(total=50, remaining=50, reset_at=96_400.0, reserve=39))
+    for _ in range(10):
+        rig.use(0)
+        rig.gate.refused(0, rig.now)
+        rig.now += 60.0
+    rig.granted()
+    assert "only one try every 300 s" in (rig.gate.blocked or "")
+    assert rig.gate.ask_again_at is None
+    rig.use(0)
+    rig.granted()
+    assert "kept in reserve" in (rig.gate.blocked or "")
+    assert rig.gate.ask_again_at == rig.now + 900.0
+
+
 def test_windows_survive_a_restart_of_the_coordinator() -> None:
     rig = Rig(max_concurrency=2)
     rig.gate.restore({0: 9_998.0})
