@@ -259,6 +259,22 @@ def test_op_9_for_ever_on_all_keys_is_slowed_down_and_stops_at_the_reserve() -> 
     assert min(gaps([at for at, _ in rig.sent[220:]])) >= 300.0
 
 
+def test_a_try_whose_session_lasts_a_minute_lets_the_others_go_on() -> None:
+    rig = Rig(budget=Budget(total=50, remaining=50, reset_at=96_400.0, reserve=0))
+    for _ in range(10):
+        rig.use(0)
+        rig.gate.refused(0, rig.now)
+        rig.now += 60.0
+    rig.ask(0, 1)
+    rig.now = rig.gate.due or 0.0
+    rig.use(*rig.granted())
+    rig.gate.succeeded(1, rig.now + 1.0)
+    assert rig.granted(after_s=30.0) == []
+    assert rig.gate.due == rig.now + 31.0
+    assert rig.granted(after_s=31.0) == [0]
+    assert rig.gate.blocked is None
+
+
 def test_an_open_breaker_is_no_reason_to_ask_discord_but_a_used_up_budget_is_even_then() -> None:
     rig = Rig(budget=Budget(total=50, remaining=50, reset_at=96_400.0, reserve=39))
     for _ in range(10):
