@@ -22,6 +22,7 @@ from gwcluster.identify.gateway_info import (
     is_loopback,
     parse,
 )
+from gwcluster.identify.ledger import LedgerError
 
 __all__ = [
     "GatewayInfo",
@@ -52,7 +53,7 @@ class NotBefore(Protocol):
         """Unix seconds, or None."""
 
     def set_not_before(self, wall: float) -> None:
-        """Keep `wall` (Unix seconds) safely."""
+        """Keep `wall` (Unix seconds) safely, or raise LedgerError."""
 
 
 def rest_session() -> aiohttp.ClientSession:
@@ -157,5 +158,8 @@ async def ask_until_answered(
             case Retry(after_s, why, told):
                 log.warning("/gateway/bot: %s; asking again in %.1f s", why, after_s)
                 if told:
-                    ledger.set_not_before(clock() + after_s)
+                    try:
+                        ledger.set_not_before(clock() + after_s)
+                    except LedgerError as error:
+                        log.error("%s; a restart would ask too early", error)
                 await sleep(after_s)

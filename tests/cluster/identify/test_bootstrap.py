@@ -21,7 +21,7 @@ from gwcluster.identify.bootstrap import (
     fetch,
     rest_session,
 )
-from gwcluster.identify.ledger import Ledger
+from gwcluster.identify.ledger import Ledger, LedgerError
 
 TOKEN = "MTk4.secret.token"
 WALL = 1_790_000_000.0
@@ -43,6 +43,7 @@ class World:
     answers: list[Answer]
     now: float = WALL
     timeout_s: float = 10.0
+    ledger_type: type[Ledger] = Ledger
     slept: list[float] = field(default_factory=list)
     requests: list[dict[str, str]] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
@@ -66,7 +67,7 @@ class World:
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
-        self.ledger = Ledger(self.path / "ledger", clock=lambda: self.now)
+        self.ledger = self.ledger_type(self.path / "ledger", clock=lambda: self.now)
         try:
             async with rest_session() as session:
                 return await ask_until_answered(
@@ -156,6 +157,19 @@ def test_a_long_rate_limit_is_on_disk_before_the_wait_and_holds_after_a_restart(
     second = World(tmp_path, [good()], now=WALL + 10.0)
     assert asyncio.run(second.ask()) == INFO
     assert second.slept == [82_711.5]
+
+
+def test_a_rate_limit_that_cannot_be_kept_is_waited_out_all_the_same(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Full(Ledger):
+        def set_not_before(self, wall: float) -> None:
+            raise LedgerError("disk full")
+
+    world = World(tmp_path, [status(429, "", Retry_After="3"), good()], ledger_type=Full)
+    assert asyncio.run(world.ask()) == INFO
+    assert world.slept == [3.5]
+    assert "disk full" in caplog.text
 
 
 def test_a_redirect_is_not_followed(tmp_path: Path) -> None:
