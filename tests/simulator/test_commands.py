@@ -58,6 +58,7 @@ def test_all_members_of_a_guild_twice_in_30_s_is_rate_limited(commands: Commands
     ((name, d),) = answers(commands, 8, data, 10_010.0)
     assert (name, d["opcode"], d["retry_after"], d["meta"]) == ("RATE_LIMITED", 8, 20.0, {"guild_id": "1"})
     assert answers(commands, 8, {**data, "guild_id": "2"}, 10_010.0)[0][0] == "GUILD_MEMBERS_CHUNK"
+    assert answers(commands, 8, data, 10_029.9)[0][0] == "RATE_LIMITED"
     assert answers(commands, 8, data, 10_030.0)[0][0] == "GUILD_MEMBERS_CHUNK"
 
 

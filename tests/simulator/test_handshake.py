@@ -238,6 +238,15 @@ def test_a_session_nobody_came_back_for_is_gone_after_its_ttl() -> None:
         assert [one.outcome for one in rig.ledger.resumes] == [outcome]
 
 
+def test_a_session_that_was_resumed_outlives_the_ttl_it_had_been_given() -> None:
+    rig = Rig(session_ttl_s=180.0, heartbeat_interval_ms=3_600_000)
+    session = lost_with_events(rig, 0)
+    rig.resume(rig.dial("resume"), session, 3)
+    rig.run_for(181.0)
+    rig.resume(rig.dial("resume"), session, 3)
+    assert [one.outcome for one in rig.ledger.resumes] == ["resumed", "resumed"]
+
+
 def test_resume_from_a_seq_that_was_never_sent_is_4007() -> None:
     rig = Rig()
     session = lost_with_events(rig, 0)

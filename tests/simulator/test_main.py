@@ -50,6 +50,9 @@ def test_with_die_with_parent_it_ends_when_its_standard_input_does() -> None:
     with running("--die-with-parent") as (process, _):
         assert process.stdin is not None
         process.stdin.write("anything\n")
+        process.stdin.flush()
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.1)
         process.stdin.close()
         assert process.wait(5) == 0
 

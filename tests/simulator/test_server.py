@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 import pytest
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from gwsimulator import Settings, Simulator
 from support.sim_client import RawClient, get
@@ -95,6 +95,27 @@ def test_each_way_of_ending_a_connection_looks_like_itself() -> None:
                 assert await client.close_code() == code
 
     run(scene)
+
+
+def test_an_abort_is_a_tcp_reset() -> None:
+    async def scene(sim: Simulator) -> None:
+        async with live(sim) as (client, _):
+            sim.abort(0)
+            with pytest.raises(ConnectionClosed) as closed:
+                await client.receive()
+            assert isinstance(closed.value.__cause__, ConnectionResetError)
+
+    run(scene)
+
+
+def test_the_close_after_op_7_comes_before_timers_that_were_set_earlier() -> None:
+    async def scene(sim: Simulator) -> None:
+        async with live(sim) as (client, _):
+            sim.op7(0)
+            assert (await client.receive())["op"] == 7
+            assert await client.close_code() == 1001
+
+    run(scene, reconnect_close_after_s=0.05)
 
 
 def test_a_clients_close_code_reaches_the_ledger() -> None:
