@@ -34,10 +34,10 @@ BROKEN = [
     ("shards: {ids: []}", 3, "shards.ids", "a list is not a set of shard ids; write all, a text such as"),
     ("shards: {ids: 0-999999999}", 3, "shards.ids", "is not a set of shard ids; write all"),
     (
-        "shards:\n  ids: 0-7\n  count: 4",
+        "shards:\n  ids: 0-4\n  count: 4",
         4,
         "shards.ids",
-        "there is no shard 7, as shards.count is 4; write ids from 0 to 3",
+        "there is no shard 4, as shards.count is 4; write ids from 0 to 3",
     ),
     (
         "presence: idle",
