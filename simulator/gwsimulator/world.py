@@ -75,7 +75,6 @@ class World:
     bot: Json = field(init=False)
     dice: random.Random = field(init=False)
     _mint: Mint = field(default_factory=Mint)
-    _guild_creates: dict[int, bytes] = field(default_factory=dict)
     _pools: dict[int, list[_Template]] = field(default_factory=dict)
     _turn: dict[int, int] = field(default_factory=dict)
 
@@ -106,12 +105,10 @@ class World:
 
     def guild_create(self, guild_id: int) -> Event:
         """Return the GUILD_CREATE of a guild; the same bytes each time."""
-        if guild_id not in self._guild_creates:
-            dice = random.Random(guild_id ^ self.settings.seed)
-            members, channels = self.settings.guild_members, self.settings.guild_channels
-            made = guilds.guild(dice, guild_id, members=members, channels=channels, bot=self.bot)
-            self._guild_creates[guild_id] = payloads.encode(made)
-        return Event("GUILD_CREATE", self._guild_creates[guild_id], guild_id)
+        dice = random.Random(guild_id ^ self.settings.seed)
+        members, channels = self.settings.guild_members, self.settings.guild_channels
+        made = guilds.guild(dice, guild_id, members=members, channels=channels, bot=self.bot)
+        return Event("GUILD_CREATE", payloads.encode(made), guild_id)
 
     def happening(self, shard: int) -> Event | None:
         """Return the next event of the mix in a guild of this shard; None when it has no guild."""

@@ -164,6 +164,21 @@ def test_a_stalled_connection_says_nothing_until_it_goes_on() -> None:
     run(scene)
 
 
+def test_a_session_is_resumed_away_from_a_stalled_connection() -> None:
+    async def scene(sim: Simulator) -> None:
+        async with live(sim) as (stalled, session):
+            sim.stall(0)
+            sim.emit("A", None)
+            async with RawClient(sim.resume_url) as client:
+                await client.receive()
+                await client.send(6, {"token": "abc", "session_id": session, "seq": 3})
+                assert [(await client.receive())["t"] for _ in range(2)] == ["A", "RESUMED"]
+                assert await stalled.close_code() is None
+        assert sim.ledger.violations == []
+
+    run(scene)
+
+
 def test_a_client_that_misses_its_heartbeat_is_closed() -> None:
     async def scene(sim: Simulator) -> None:
         async with live(sim) as (client, _):
