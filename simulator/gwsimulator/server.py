@@ -229,6 +229,8 @@ class Simulator(Controls):
             await asyncio.sleep(step_s)
             owed = int((self._clock() - since) * rate) - done
             done += owed
+            if not self.rules.sessions.all():
+                continue
             for shard in range(self.settings.shards):
                 self.emit_random(shard, min(owed, max(1, int(rate))))
 

@@ -75,8 +75,7 @@ class World:
     bot: Json = field(init=False)
     dice: random.Random = field(init=False)
     _mint: Mint = field(default_factory=Mint)
-    _pools: dict[int, list[_Template]] = field(default_factory=dict)
-    _turn: dict[int, int] = field(default_factory=dict)
+    _pools: dict[int, _Pool] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Draw the guilds and the bot."""
@@ -114,11 +113,11 @@ class World:
         """Return the next event of the mix in a guild of this shard; None when it has no guild."""
         pool = self._pools.get(shard)
         if pool is None:
-            pool = self._pools[shard] = self._make_pool(shard)
-        if not pool:
+            own = self.guilds_of(shard, self.settings.shards)
+            pool = self._pools[shard] = _Pool(own, random.Random(f"{self.settings.seed}/{shard}"))
+        if not pool.guild_ids:
             return None
-        turn = self._turn[shard] = (self._turn.get(shard, -1) + 1) % len(pool)
-        template = pool[turn]
+        template = pool.next(_MIXES[self.settings.mix])
         new_id = str(self._mint.new()).encode()
         bare = template.parts_without_content
         return Event(
@@ -128,19 +127,25 @@ class World:
             new_id.join(bare) if bare else None,
         )
 
-    def _make_pool(self, shard: int) -> list[_Template]:
-        own = self.guilds_of(shard, self.settings.shards)
-        if not own:
-            return []
-        dice = random.Random(f"{self.settings.seed}/{shard}")
-        mix = _MIXES[self.settings.mix]
-        names = dice.choices(list(mix), list(mix.values()), k=_POOL)
-        return [self._template(dice, name, dice.choice(own)) for name in names]
 
-    def _template(self, dice: random.Random, name: str, guild_id: int) -> _Template:
-        made = _MAKERS[name](dice, guild_id)
-        bare = without_content(made) if name in ("MESSAGE_CREATE", "MESSAGE_UPDATE") else None
-        return _Template(name, guild_id, _split(made), _split(bare) if bare else None)
+@dataclass(slots=True)
+class _Pool:
+    """A shard's templates: made one by one, and from the last on used again."""
+
+    guild_ids: list[int]
+    dice: random.Random
+    templates: list[_Template] = field(default_factory=list)
+    turn: int = -1
+
+    def next(self, mix: dict[str, int]) -> _Template:
+        self.turn = (self.turn + 1) % _POOL
+        if self.turn == len(self.templates):
+            (name,) = self.dice.choices(list(mix), list(mix.values()))
+            guild_id = self.dice.choice(self.guild_ids)
+            made = _MAKERS[name](self.dice, guild_id)
+            bare = without_content(made) if name in ("MESSAGE_CREATE", "MESSAGE_UPDATE") else None
+            self.templates.append(_Template(name, guild_id, _split(made), _split(bare) if bare else None))
+        return self.templates[self.turn]
 
 
 def _split(fields: Json) -> tuple[bytes, bytes]:
