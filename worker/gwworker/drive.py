@@ -65,7 +65,7 @@ class Drive:
         self._clock = self._loop.time
         saved = load(self._folder)
         self._session = Session(
-            number=writer.session,
+            number=max(writer.session, saved.session if saved else 0),
             known=resumable(saved, job, writer.session) if saved else None,
             seq=writer.seq,
             jitter=random.random,
@@ -94,7 +94,7 @@ class Drive:
         """Take a control message."""
         match message:
             case c.Permit():
-                self._feed(Permitted())
+                self._feed(Permitted(message.until))
             case _:
                 log.warning("a %s message is not for a worker; ignored", type(message).__name__)
 

@@ -43,7 +43,9 @@ class Resumed:
 
 @dataclass(frozen=True, slots=True)
 class Permitted:
-    """The coordinator lets this shard send one IDENTIFY."""
+    """The coordinator lets this shard send one IDENTIFY before the monotonic moment `until`."""
+
+    until: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,8 +59,7 @@ class Outlet:
         if not self._staged:
             return
         self._writer.flush()
-        for frames in self._staged:
-            self._fanin.push(*frames)
+        self._fanin.push(self._staged)
         self._staged.clear()
         self._staged_bytes = 0
 
@@ -74,5 +73,6 @@ class Outlet:
 
     def beacon(self, session: int) -> None:
         """Publish the last offset of each name; it is no event itself and not logged."""
-        header = self._beacon_header(self._writer.next_offset - 1, None, session, None, self._wall())
-        self._fanin.push(self._beacon_topic, header, beacon(self._writer.last_offsets))
+        last = max(self._writer.next_offset - 1, 0)
+        header = self._beacon_header(last, None, session, None, self._wall())
+        self._fanin.push([(self._beacon_topic, header, beacon(self._writer.last_offsets))])

@@ -153,7 +153,7 @@ class Session:
             case Tick():
                 return self._tick(now)
             case Permitted():
-                return self._permitted(now)
+                return self._permitted(event, now)
             case Draining():
                 return self._drain(event.reason)
             case DialFailed():
@@ -231,9 +231,11 @@ class Session:
             Say(logging.INFO, f"RESUME sent, from seq {self._received_seq}"),
         ]
 
-    def _permitted(self, now: float) -> list[Effect]:
+    def _permitted(self, event: Permitted, now: float) -> list[Effect]:
         if self.phase is not Phase.QUEUED:
             return [ReturnPermit()]
+        if now >= event.until:
+            return [ReturnPermit(), AskPermit(), Say(logging.WARNING, "a permit came too late; asking again")]
         self._enter(Phase.IDENTIFYING, deadline=now + READY_S)
         return [SendIdentify(), self._report("IDENTIFY sent"), Say(logging.INFO, "IDENTIFY sent")]
 

@@ -96,7 +96,7 @@ class _Worker:
             drive.link.abort()
         outlet.flush()
         writer.close()
-        fanin.close()
+        await fanin.close()
         context.term()
         return status
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from gwcluster.identify.gate import Gate
+from gwcluster.identify.gate import Gate, Grant
 from gwcluster.identify.ledger import Ledger, LedgerError
 from gwcluster.wire.control import (
     AskPermit,
@@ -114,7 +114,7 @@ class Permits:
             del self._unwritten[shard]
             self.gate.ask(shard, now)
         for grant in self.gate.step(now):
-            self._grant(grant.shard, now)
+            self._grant(grant, now)
         if self.gate.blocked != self._blocked:
             self._blocked = self.gate.blocked
             if self._blocked is not None:
@@ -122,7 +122,8 @@ class Permits:
             else:
                 log.info("identify budget: permits are granted again")
 
-    def _grant(self, shard: int, now: float) -> None:
+    def _grant(self, grant: Grant, now: float) -> None:
+        shard = grant.shard
         key = shard % self.gate.max_concurrency
         try:
             self._rows[shard] = self._ledger.granted(shard, self._shards, key, self._wall())
@@ -131,4 +132,4 @@ class Permits:
             self.gate.unused(shard, now)
             self._unwritten[shard] = now + LEDGER_RETRY_S
         else:
-            self._tell(shard, Permit())
+            self._tell(shard, Permit(grant.lease_until))

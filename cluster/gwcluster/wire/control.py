@@ -53,7 +53,13 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """Coordinator to worker: you may send one IDENTIFY now."""
+    """Coordinator to worker: you may send one IDENTIFY before `until`.
+
+    `until` is a moment of the monotonic clock, which all processes of a machine share; a worker that was
+    stalled past it returns the permit, since another shard may have one by then.
+    """
+
+    until: float
 
 
 @dataclass(frozen=True, slots=True)
