@@ -248,8 +248,8 @@ def run(config: Path, seconds: float) -> int:
     whole = subscriber.sum_up()
     if status:
         print(
-            f"\ndemo: the cluster ended with status {status}; what it said is above. If an address is in use,\n"
-            "stop what uses it, or run the demo with another file: scripts/demo FILE",
+            f"\ndemo: the cluster ended with status {status}, for the reason above. If an address is in use\n"
+            "by something else, stop that, or run the demo with another file: scripts/demo FILE",
             file=sys.stderr,
         )
     return status or (0 if whole else 1)

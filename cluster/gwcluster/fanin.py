@@ -65,6 +65,7 @@ class Fanin:
             self._echo.subscribe(f"{SHARD_STATE}.")
             self._echo.connect(_NOTICES)
         except BaseException:
+            self._echo.close()  # of a shadow context: destroy doesn't know it, and would wait for it forever
             self._context.destroy(linger=0)
             raise
         self._proxy = threading.Thread(target=_forward, args=(pull, pub), name="fan-in", daemon=True)
