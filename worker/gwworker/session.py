@@ -134,6 +134,7 @@ class Session:
             if self.phase is not Phase.RESUMING:
                 return False
             self._deadline = now + RESUMED_S
+            self._fruitless = 0
         last = self._received_seq
         if last is not None:
             if seq <= last:
@@ -142,7 +143,6 @@ class Session:
             if seq != last + 1:
                 self.gaps += 1
         self._received_seq = seq
-        self._fruitless = 0
         return True
 
     def step(self, event: Event, now: float) -> list[Effect]:
@@ -329,7 +329,6 @@ class Session:
         self._redial.ended(now)
         forgotten: list[Effect] = []
         if self._known and self._fruitless >= FRUITLESS_RESUMES:
-            self._fruitless = 0
             said = f"{FRUITLESS_RESUMES} RESUMEs without one event: giving the session up"
             forgotten = [Say(logging.WARNING, said), *self._forget(said)]
         delay_s = self._redial.wait_s()
@@ -341,6 +340,7 @@ class Session:
         if self._known is None:
             return []
         self._known = None
+        self._fruitless = 0
         self._lost_reason = reason
         self._redial.forget_host()
         return [Forget(), Say(logging.WARNING, f"session {self.number} is lost: {reason}")]
