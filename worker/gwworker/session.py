@@ -160,28 +160,18 @@ class Session:
                 return self._dial_failed(event, now)
             case Lost():
                 return self._lost(event.code, now)
-        if self.phase in {Phase.CLOSING, Phase.OFFLINE}:
+            case Opened():
+                return self._opened(now)
+        if self.phase in {Phase.CLOSING, Phase.OFFLINE, Phase.DIALING}:
             return []
         return self._message(event, now)
 
     def _message(
         self,
-        event: Opened
-        | Faulty
-        | Hello
-        | Ack
-        | BeatRequest
-        | Reconnect
-        | InvalidSession
-        | UnknownOp
-        | Ready
-        | Resumed,
+        event: Faulty | Hello | Ack | BeatRequest | Reconnect | InvalidSession | UnknownOp | Ready | Resumed,
         now: float,
     ) -> list[Effect]:
         match event:
-            case Opened():
-                self._enter(Phase.GREETING, deadline=now + HELLO_S)
-                return []
             case Hello():
                 return self._hello(event, now)
             case Ack():
@@ -213,6 +203,11 @@ class Session:
         what = "to resume" if self._known else "to identify"
         said = Say(logging.INFO, f"connecting {what} at {url or 'the gateway'}")
         return [self._report(what), said, Dial(url)]
+
+    def _opened(self, now: float) -> list[Effect]:
+        if self.phase is Phase.DIALING:
+            self._enter(Phase.GREETING, deadline=now + HELLO_S)
+        return []
 
     def _hello(self, hello: Hello, now: float) -> list[Effect]:
         if self.phase is not Phase.GREETING:
