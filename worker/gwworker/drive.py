@@ -191,7 +191,7 @@ class Drive:
                 head, payload, at = self._at_hand
                 self._outlet.dispatch(head.name, payload, self._session.number, head.seq, at)
             case do.SendBeat():
-                self._send(beat_payload(self._writer.seq))
+                self._send(beat_payload(self._seq))
             case do.Report():
                 self._report(effect)
             case do.Say():
@@ -241,7 +241,8 @@ class Drive:
                 self.identifies += 1
                 self._control.tell(c.PermitUsed(0.0))
             case do.SendResume():
-                self._send(resume_payload(self._job, effect.session_id, self._writer.seq))
+                self._outlet.mark()
+                self._send(resume_payload(self._job, effect.session_id, self._seq))
                 self.resumes += 1
 
     def _dial(self, resume_url: str | None) -> None:
@@ -252,6 +253,13 @@ class Drive:
             log.warning("resume address refused: %s", error)
             url = gateway_url(job.gateway_url, job.compression, plain_ok=job.plain_ok)
         self._link = GatewayLink(url, tls=self._tls, listener=self, user_agent=self._user_agent)
+
+    @property
+    def _seq(self) -> int | None:
+        """The session's last seq in the log; while the log lacks even its READY, the last received."""
+        if self._session.seq is None or self._writer.session != self._session.number:
+            return self._session.seq
+        return self._writer.seq
 
     def _send(self, payload: bytes) -> None:
         if self._link is not None:

@@ -125,6 +125,11 @@ class Session:
         moments = [moment for moment in (self._deadline, self.heartbeat.due) if moment is not None]
         return min(moments, default=None)
 
+    @property
+    def seq(self) -> int | None:
+        """Last seq received of the session that goes on, None between two sessions."""
+        return None if self._known is None else self._received_seq
+
     def accept(self, seq: int, now: float) -> bool:
         """Take note of a dispatch other than READY and RESUMED; say whether it is to be delivered.
 
