@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import assert_never
 
 from gwcluster.discord import GatewayUrlError, gateway_url
+from gwcluster.errors import LogError
 from gwcluster.log.session_state import forget, load, save
 from gwcluster.log.writer import Writer
 from gwcluster.wire import control as c
@@ -224,7 +225,7 @@ class Drive:
                 save(self._folder, saved_session(self._job, effect))
             else:
                 forget(self._folder)
-        except OSError as error:
+        except LogError as error:
             log.error("the session can't be kept for a restart: %s", error)
 
     def _connect(self, effect: do.Dial | do.Hangup | do.Abort | do.SendIdentify | do.SendResume) -> None:
