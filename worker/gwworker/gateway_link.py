@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from websockets.client import ClientProtocol
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Response
+from websockets.protocol import State
 from websockets.uri import parse_uri
 
 from gwcluster.errors import quoted
@@ -84,8 +85,8 @@ class GatewayLink(asyncio.Protocol):
             self._end_unopened(f"{parts.hostname}: {str(error) or type(error).__name__}", 0.0)
 
     def send(self, text: bytes) -> None:
-        """Send one TEXT message; without effect once the connection is over."""
-        if self._open and not self._over:
+        """Send one TEXT message; without effect once either side has closed."""
+        if self._core.state is State.OPEN and not self._over:
             self._core.send_text(text)
             self._write()
 
@@ -94,10 +95,10 @@ class GatewayLink(asyncio.Protocol):
         if self._over or self._leaving:
             return
         self._leaving = True
-        if self._open:
+        if self._core.state is State.OPEN:
             self._core.send_close(code)
             self._write()
-        elif self._transport is not None:
+        elif self._transport is not None:  # not open yet, or the peer closed first
             self._transport.close()
 
     def abort(self) -> None:
