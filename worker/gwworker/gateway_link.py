@@ -81,7 +81,7 @@ class GatewayLink(asyncio.Protocol):
                 ssl=self._tls if secure else None,
                 happy_eyeballs_delay=0.25,
             )
-        except (OSError, ssl.SSLError) as error:
+        except (OSError, UnicodeError) as error:  # UnicodeError: a label that no host name can have
             self._end_unopened(f"{parts.hostname}: {str(error) or type(error).__name__}", 0.0)
 
     def send(self, text: bytes) -> None:
