@@ -176,7 +176,7 @@ def parse_ready(payload: bytes, seq: int) -> Ready:
 
 def _object(payload: bytes) -> dict[str, Any]:
     try:
-        fields = json.loads(payload)
+        fields = json.loads(payload.decode())
     except (ValueError, RecursionError) as error:
         raise BadPayloadError(
             f"not JSON: {quoted(payload)} ({str(error) or type(error).__name__})"
