@@ -15,10 +15,11 @@ from typing import Any, Final
 from gwcluster.discord import Op
 from gwcluster.errors import GwclusterError, quoted
 
-_DISPATCH: Final = re.compile(rb'\{"t":"([A-Z0-9_]{1,100})","s":([0-9]{1,18}),"op":0,"d":')
+_DISPATCH: Final = re.compile(rb'\{"t":"([A-Z0-9_]{1,100})","s":(0|[1-9][0-9]{0,17}),"op":0,"d":')
 _DECODER: Final = json.JSONDecoder()
 _NAME: Final = re.compile(r"[A-Za-z0-9_]{1,100}")
-_MAX_INTERVAL_S: Final = 3600.0
+_MAX_SEQ: Final = 10**18 - 1
+_MAX_INTERVAL_MS: Final = 3_600_000
 
 
 class BadPayloadError(GwclusterError):
@@ -105,7 +106,7 @@ def parse(payload: bytes) -> Payload:
         case Op.DISPATCH:
             name: Any = fields.get("t")
             seq: Any = fields.get("s")
-            if not isinstance(name, str) or _NAME.fullmatch(name) is None or not _is_int(seq):
+            if not isinstance(name, str) or _NAME.fullmatch(name) is None or not _is_seq(seq):
                 raise BadPayloadError(f"dispatch with t {quoted(name)} and s {quoted(seq)}")
             return Dispatch(name, seq)
         case Op.HELLO:
@@ -190,7 +191,7 @@ def _interval_s(data: object) -> float:
     interval = data.get("heartbeat_interval") if isinstance(data, dict) else None
     if isinstance(interval, bool) or not isinstance(interval, int | float):
         raise BadPayloadError(f"HELLO with heartbeat_interval {quoted(interval)}; milliseconds are expected")
-    if not 0 < interval / 1000 <= _MAX_INTERVAL_S:
+    if not 0 < interval <= _MAX_INTERVAL_MS:
         raise BadPayloadError(f"HELLO with heartbeat_interval {interval} ms; more than 0, at most an hour")
     return interval / 1000
 
@@ -203,6 +204,10 @@ def _is_utf8(payload: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def _is_seq(value: Any) -> bool:
+    return _is_int(value) and 0 <= value <= _MAX_SEQ
 
 
 def _is_int(value: object) -> bool:
