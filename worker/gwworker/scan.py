@@ -77,8 +77,9 @@ def scan(payload: bytes) -> Dispatch | None:
     """Return the dispatch in `payload` if its beginning and its braces leave no doubt, else None.
 
     Quotes inside Discord's strings are escaped, so no text of a user can forge the prefix. Cut or glued
-    payloads are left to `parse`: a cut one ends wrongly or lacks a brace, and `}{"` is in no valid JSON
-    (inside a string its quote would be escaped).
+    payloads are left to `parse`: a cut one ends wrongly or lacks a brace (but for a cut right after braces
+    in someone's text, which no framing of websockets or zstd makes), and `}{"` is in no valid JSON (inside
+    a string its quote would be escaped).
     """
     match = _DISPATCH.match(payload)
     if (
