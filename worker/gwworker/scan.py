@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from gwcluster.discord import Op
 from gwcluster.errors import GwclusterError, quoted
@@ -26,9 +26,8 @@ class BadPayloadError(GwclusterError):
     """The gateway sent what can't be a payload: the stream is not to be trusted; reconnect and resume."""
 
 
-@dataclass(frozen=True, slots=True)
-class Dispatch:
-    """Op 0: an event. `name` is Discord's `t`, `seq` its `s`."""
+class Dispatch(NamedTuple):
+    """Op 0: an event. `name` is Discord's `t`, `seq` its `s`. A tuple, since one is made per event."""
 
     name: str
     seq: int
@@ -87,7 +86,7 @@ def scan(payload: bytes) -> Dispatch | None:
         or payload[-1] != 0x7D
         or payload.count(b"{") != payload.count(b"}")
         or b'}{"' in payload
-        or not _is_utf8(payload)
+        or not (payload.isascii() or _is_utf8(payload))
     ):
         return None
     return Dispatch(match[1].decode("ascii"), int(match[2]))
