@@ -141,7 +141,7 @@ class Subscriber:
     def sum_up(self) -> bool:
         """Print what came; return whether it was everything, in order."""
         if not self.shards:
-            print("\nNo event came: it was stopped before the first shard was ready.")
+            print("\nNo event came.")
             return True
         print(f"\n{'shard':>5}  {'events':>6}  {'last offset':>11}  {'missing':>7}  {'out of order':>12}")
         for (shard, _), seen in sorted(self.shards.items()):
@@ -149,7 +149,8 @@ class Subscriber:
             print(f"{row}  {seen.disordered + seen.broken:>12}")
         faults = sum(shard.faults for shard in self.shards.values())
         verdict = "NOT all of them, or not in order: see above" if faults else "in order, none missing"
-        print(f"\n{self.events} events of {len(self.shards)} shards: {verdict} (by offset and prev of each).")
+        shards = "1 shard" if len(self.shards) == 1 else f"{len(self.shards)} shards"
+        print(f"\n{self.events} events of {shards}: {verdict} (by offset and prev of each).")
         return not faults
 
 

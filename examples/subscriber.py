@@ -22,11 +22,11 @@ while True:
     prev, last = head["prev"], head["offset"]
     if name == "GWCLUSTER_BEACON":
         prev = last = data["names"].get("MESSAGE_CREATE")
-    epoch, offset = known.get(shard, (head["epoch"], prev))
-    if (epoch, offset) != (head["epoch"], prev):
-        print(f"shard {shard}: messages may be missing after offset {offset}", flush=True)
+    before = known.get(shard, (head["epoch"], prev))
+    if before != (head["epoch"], prev):
+        print(f"shard {shard}: messages may be missing after offset {before[1]}", flush=True)
     known[shard] = head["epoch"], last
     if name == "MESSAGE_CREATE":
         print(
-            f"shard {shard} offset {last}: {data['author']['username']} in {data['channel_id']}", flush=True
+            f"shard {shard} offset {last}:", data["author"]["username"], "in", data["channel_id"], flush=True
         )

@@ -1,0 +1,49 @@
+"""Holds the pages to what they speak about."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+LINK = re.compile(r"(?<!!)\[[^\]]+\]\(([^)\s]+)\)|^\[[^\]]+\]: (\S+)$", re.MULTILINE)
+
+
+def test_the_page_about_the_session_is_drawn_from_the_tables() -> None:
+    drawn = runpy.run_path(str(ROOT / "scripts" / "draw_session.py"))["page"]()
+    assert (ROOT / "docs" / "session.md").read_text() == drawn, "run scripts/draw-session"
+
+
+def test_the_page_about_the_architecture_has_every_wall() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    for contract in project["tool"]["importlinter"]["contracts"]:
+        assert f"| {contract['name']} |" in page
+
+
+def test_the_changelog_knows_the_version() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert project["project"]["version"] in (ROOT / "CHANGELOG.md").read_text()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for found in LINK.finditer(page.read_text()):
+        target = found[1] or found[2]
+        if "://" in target:
+            continue
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path) if path else page
+        assert file.exists(), f"{page.name} leads to {target}"
+        assert not anchor or anchor in anchors(file), f"{page.name} leads to {target}"
+
+
+def anchors(page: Path) -> set[str]:
+    """Return what GitHub makes of a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
