@@ -27,6 +27,4 @@ while True:
         print(f"shard {shard}: messages may be missing after offset {before[1]}", flush=True)
     known[shard] = head["epoch"], last
     if name == "MESSAGE_CREATE":
-        print(
-            f"shard {shard} offset {last}:", data["author"]["username"], "in", data["channel_id"], flush=True
-        )
+        print(f"shard {shard} offset {last}: {data['author']['username']}", flush=True)

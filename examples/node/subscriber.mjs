@@ -23,6 +23,6 @@ for await (const [topic, header, payload] of socket) {
   }
   known.set(shard, { epoch, last });
   if (name === "MESSAGE_CREATE") {
-    console.log(`shard ${shard} offset ${last}: ${data.author.username} in ${data.channel_id}`);
+    console.log(`shard ${shard} offset ${last}: ${data.author.username}`);
   }
 }
