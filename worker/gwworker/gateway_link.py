@@ -182,7 +182,7 @@ class GatewayLink(asyncio.Protocol):
         reason = f"HTTP {response.status_code} {quoted(response.reason_phrase)} instead of a websocket"
         if response.status_code == 101:
             reason = f"bad websocket handshake: {self._core.handshake_exc}"
-        self._end_unopened(reason, min(max(retry_after_s, 0.0), MAX_RETRY_AFTER_S))
+        self._end_unopened(reason, min(max(0.0, retry_after_s), MAX_RETRY_AFTER_S))
 
     def _end_unopened(self, reason: str, retry_after_s: float) -> None:
         if self._over:
