@@ -1,0 +1,408 @@
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+import pytest
+from websockets.asyncio.server import ServerConnection
+from websockets.datastructures import Headers
+from websockets.http11 import Request, Response
+
+from gwworker import gateway_link
+from gwworker.gateway_link import GatewayLink
+from support.link_rig import AGENT, Heard, dial, frame, linked, raw_linked, upgraded
+
+Gateway = Callable[[ServerConnection], Awaitable[None]]
+
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    """Run a test; whatever the loop would only have logged fails it."""
+    bugs: list[dict[str, Any]] = []
+
+    async def watched() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: bugs.append(context))
+        await main
+
+    asyncio.run(watched())
+    assert bugs == []
+
+
+async def listening(peer: ServerConnection) -> None:
+    await peer.wait_closed()
+
+
+def refusing(status: int, **headers: str) -> Callable[[ServerConnection, Request], Response]:
+    named = Headers({name.replace("_", "-"): value for name, value in headers.items()})
+    return lambda peer, request: Response(
+        status, "No", Headers([("Content-Length", "0"), *named.items()]), b""
+    )
+
+
+# The handshake
+
+
+def test_the_upgrade_names_us_and_offers_no_extension() -> None:
+    async def main() -> None:
+        requests: list[Request] = []
+
+        async def gateway(peer: ServerConnection) -> None:
+            assert peer.request is not None
+            requests.append(peer.request)
+            await peer.wait_closed()
+
+        async with linked(gateway) as (_, heard):
+            assert heard.news == [("opened",)]
+            assert requests[0].path == "/?v=10"
+            assert requests[0].headers["User-Agent"] == AGENT
+            assert "Sec-WebSocket-Extensions" not in requests[0].headers
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "retry_after_s"),
+    [
+        (401, {}, 0.0),
+        (403, {"cf_mitigated": "challenge"}, 0.0),
+        (429, {"Retry_After": "82.5"}, 82.5),
+        (429, {"Retry_After": "100000000"}, 86_400.0),
+        (429, {"Retry_After": "-5"}, 0.0),
+        (429, {"Retry_After": "nan"}, 0.0),
+        (503, {"Retry_After": "Wed, 21 Oct 2026 07:28:00 GMT"}, 0.0),
+        (302, {"Location": "ws://127.0.0.1:9/"}, 0.0),
+    ],
+)
+def test_a_refused_upgrade_is_a_failed_dial_with_the_wait_that_was_asked_for(
+    status: int, headers: dict[str, str], retry_after_s: float
+) -> None:
+    async def main() -> None:
+        async with linked(listening, refusing(status, **headers)) as (_, heard):
+            _, reason, wait_s = heard.news[0]
+            assert str(status) in str(reason)
+            assert wait_s == retry_after_s
+            assert len(heard.news) == 1
+
+    run(main())
+
+
+def test_nobody_there_is_a_failed_dial() -> None:
+    async def main() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+        heard = Heard()
+        link = dial(port, heard)
+        await link.closed
+        assert [news[0] for news in heard.news] == ["dial failed"]
+
+    run(main())
+
+
+@pytest.mark.parametrize("host", ["a" * 70 + ".localhost", "a..localhost"])
+def test_a_host_name_that_cannot_be_is_a_failed_dial(host: str) -> None:
+    async def main() -> None:
+        heard = Heard()
+        await dial(9, heard, host).closed
+        assert [news[0] for news in heard.news] == ["dial failed"]
+
+    run(main())
+
+
+def test_a_connection_closed_in_the_handshake_is_a_failed_dial() -> None:
+    async def main() -> None:
+        async def gateway(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+
+        async with raw_linked(gateway) as (_, heard):
+            await heard.until_news(1)
+            assert heard.news[0][0] == "dial failed"
+
+    run(main())
+
+
+def test_an_answer_with_a_wrong_key_is_a_failed_dial() -> None:
+    async def main() -> None:
+        async def gateway(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write((await upgraded(reader)).replace(b"Accept: ", b"Accept: AAAA"))
+            await reader.read()
+
+        async with raw_linked(gateway) as (_, heard):
+            await heard.until_news(1)
+            assert heard.news[0][0] == "dial failed"
+
+    run(main())
+
+
+def test_a_server_that_accepts_and_says_nothing_can_be_left_without_another_word() -> None:
+    async def main() -> None:
+        async def gateway(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read()
+
+        async with raw_linked(gateway) as (link, heard):
+            await asyncio.sleep(0.02)
+            assert heard.news == []
+            link.abort()
+            await link.closed
+        assert heard.news == []
+
+    run(main())
+
+
+def test_a_dial_that_is_given_up_at_once_leaves_nothing_behind() -> None:
+    async def main() -> None:
+        async with raw_linked(lambda reader, writer: asyncio.sleep(0)) as (link, heard):
+            link.abort()
+            await link.closed
+            await asyncio.sleep(0.01)
+            assert heard.news == []
+
+    run(main())
+
+
+# Messages
+
+
+def test_messages_say_whether_they_were_text() -> None:
+    async def main() -> None:
+        async def gateway(peer: ServerConnection) -> None:
+            await peer.send('{"op":10}')
+            await peer.send(b"\x78\x9c")
+            await peer.wait_closed()
+
+        async with linked(gateway) as (_, heard):
+            await heard.until(lambda heard: len(heard.messages) == 2)
+            assert heard.messages == [(True, b'{"op":10}'), (False, b"\x78\x9c")]
+
+    run(main())
+
+
+def test_fragments_become_one_message_also_around_a_ping() -> None:
+    async def main() -> None:
+        async def gateway(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            answer = await upgraded(reader)
+            first, second, last = b"\x01\x03abc", b"\x00\x03def", frame(0, b"ghi")
+            writer.write(answer + first + frame(9, b"are you there") + second + last + frame(2, b"x"))
+            pong = await reader.readexactly(2)
+            assert pong[0] == 0x8A
+            await reader.read()
+
+        async with raw_linked(gateway) as (_, heard):
+            await heard.until(lambda heard: len(heard.messages) == 2)
+            assert heard.messages == [(True, b"abcdefghi"), (False, b"x")]
+
+    run(main())
+
+
+def test_a_message_of_6_mb_arrives() -> None:
+    # A GUILD_CREATE of 5,662,293 bytes was met; many libraries stop at 1 or 4 MiB and close with 1009.
+    async def main() -> None:
+        async def gateway(peer: ServerConnection) -> None:
+            await peer.send(b"x" * 6_000_000)
+            await peer.wait_closed()
+
+        async with linked(gateway) as (_, heard):
+            await heard.until(lambda heard: heard.messages)
+            assert heard.messages == [(False, b"x" * 6_000_000)]
+
+    run(main())
+
+
+def test_a_message_beyond_64_mib_ends_the_connection_before_it_is_read() -> None:
+    async def main() -> None:
+        async def gateway(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(await upgraded(reader) + b"\x82\x7f" + struct.pack(">Q", (64 << 20) + 1))
+            await reader.read()
+
+        async with raw_linked(gateway) as (_, heard):
+            await heard.until_news(2)
+            assert heard.news[1] == ("lost", None), "our own 1009 is not the peer's"
+
+    run(main())
+
+
+def test_what_is_sent_arrives_as_text() -> None:
+    async def main() -> None:
+        got: asyncio.Future[str | bytes] = asyncio.get_running_loop().create_future()
+
+        async def gateway(peer: ServerConnection) -> None:
+            got.set_result(await peer.recv())
+
+        async with linked(gateway) as (link, _):
+            link.send(b'{"op":1,"d":null}')
+            assert await got == '{"op":1,"d":null}'
+
+    run(main())
+
+
+# Ends
+
+
+def code_seen_by_peer(leave: Callable[[GatewayLink], None]) -> tuple[int | None, list[tuple[object, ...]]]:
+    seen: list[int | None] = []
+    news: list[tuple[object, ...]] = []
+
+    async def main() -> None:
+        done = asyncio.Event()
+
+        async def gateway(peer: ServerConnection) -> None:
+            await peer.wait_closed()
+            seen.append(peer.close_code)
+            done.set()
+
+        async with linked(gateway) as (link, heard):
+            leave(link)
+            await link.closed
+            await done.wait()
+            news.extend(heard.news)
+
+    run(main())
+    return seen[0], news
+
+
+def test_the_peer_sees_the_code_that_we_name_and_we_are_not_told_it_back() -> None:
+    assert code_seen_by_peer(lambda link: link.hang_up(4900)) == (4900, [("opened",), ("lost", None)])
+
+
+def test_hanging_up_twice_is_hanging_up_once() -> None:
+    def leave(link: GatewayLink) -> None:
+        link.hang_up(4900)
+        link.hang_up(1000)
+
+    assert code_seen_by_peer(leave)[0] == 4900
+
+
+def test_an_abort_says_nothing_at_all() -> None:
+    # 1006 is what the peer's library calls an end without a close frame; Discord keeps the session.
+    assert code_seen_by_peer(lambda link: link.abort()) == (1006, [("opened",)])
+
+
+def test_nothing_is_sent_after_our_close() -> None:
+    def leave(link: GatewayLink) -> None:
+        link.hang_up(4900)
+        link.send(b"{}")
+
+    assert code_seen_by_peer(leave)[0] == 4900
+
+
+@pytest.mark.parametrize("code", [1000, 1001, 4004, 4009, 4999])
+def test_the_code_of_a_peer_that_closes_is_told(code: int) -> None:
+    async def main() -> None:
+        async def gateway(peer: ServerConnection) -> None:
+            await peer.close(code)
+
+        async with linked(gateway) as (link, heard):
+            await link.closed
+            assert heard.news == [("opened",), ("lost", code)]
+            link.send(b"{}")
+            link.hang_up(4900)
+
+    run(main())
+
+
+def test_a_close_frame_without_a_code_is_1005() -> None:
+    async def main() -> None:
+        async def gateway(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(await upgraded(reader) + frame(8, b""))
+            await reader.read()
+
+        async with raw_linked(gateway) as (_, heard):
+            await heard.until_news(2)
+            assert heard.news[1] == ("lost", 1005)
+
+    run(main())
+
+
+@pytest.mark.parametrize("answer", ["send", "hang_up"])
+def test_a_message_and_a_close_in_one_read_are_both_heard_and_an_answer_breaks_nothing(answer: str) -> None:
+    def answers(link: GatewayLink) -> None:
+        if answer == "send":
+            link.send(b"{}")
+        else:
+            link.hang_up(4900)
+
+    async def main() -> None:
+        async def gateway(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(await upgraded(reader) + frame(1, b'{"op":7}') + frame(8, struct.pack(">H", 1001)))
+            await reader.read()
+
+        async with raw_linked(gateway) as (_, heard):
+            heard.answer = answers
+            await heard.until_news(2)
+            assert heard.messages == [(True, b'{"op":7}')]
+            assert heard.news[1] == ("lost", 1001 if answer == "send" else None)
+
+    run(main())
+
+
+@pytest.mark.parametrize("linger", [None, struct.pack("ii", 1, 0)], ids=["end of file", "reset"])
+def test_an_end_without_a_close_frame_has_no_code(linger: bytes | None) -> None:
+    async def main() -> None:
+        async def gateway(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(await upgraded(reader))
+            await writer.drain()
+            if linger is not None:
+                end: socket.socket = writer.get_extra_info("socket")
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+
+        async with raw_linked(gateway) as (_, heard):
+            await heard.until_news(2)
+            assert heard.news == [("opened",), ("lost", None)]
+
+    run(main())
+
+
+@pytest.mark.parametrize("garbage", [b"\xff\xff\xff", b"\x83\x00", b"\x81\x81abcde", frame(0, b"x")])
+def test_what_is_no_websocket_ends_the_connection_without_a_code_of_the_peers(garbage: bytes) -> None:
+    async def main() -> None:
+        async def gateway(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(await upgraded(reader) + garbage)
+            await reader.read()
+
+        async with raw_linked(gateway) as (_, heard):
+            await heard.until_news(2)
+            assert heard.news[1] == ("lost", None)
+
+    run(main())
+
+
+def test_nothing_is_heard_after_we_hung_up() -> None:
+    async def main() -> None:
+        async def gateway(peer: ServerConnection) -> None:
+            await peer.send("first")
+            await peer.send("second")
+            await peer.wait_closed()
+
+        async with linked(gateway) as (link, heard):
+            heard.answer = lambda link: link.hang_up(4900)
+            await link.closed
+            assert heard.messages[0] == (True, b"first")
+            assert heard.news[-1] == ("lost", None)
+            heard.messages.clear()
+            link.data_received(frame(1, b"late"))
+            assert heard.messages == []
+
+    run(main())
+
+
+def test_a_peer_that_ignores_our_close_is_left_to_its_caller() -> None:
+    async def main() -> None:
+        async def gateway(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(await upgraded(reader))
+            await reader.read()
+
+        async with raw_linked(gateway) as (link, heard):
+            await heard.until_news(1)
+            link.hang_up(4900)
+            await asyncio.sleep(0.02)
+            assert not link.closed.done()
+            link.abort()
+            await link.closed
+            assert heard.news == [("opened",)]
+
+    run(main())
+
+
+def test_64_mib_is_the_bound() -> None:
+    assert gateway_link.MAX_MESSAGE_BYTES == 67_108_864

@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import pytest
+
+from gwworker.heartbeat import Heartbeat, Verdict
+
+START = 10_000.0
+BEAT, WAIT, ZOMBIE = Verdict.BEAT, Verdict.WAIT, Verdict.ZOMBIE
+
+
+def beating(interval_s: float = 40.0, jitter: float = 0.5) -> Heartbeat:
+    heartbeat = Heartbeat()
+    heartbeat.start(interval_s, START, jitter)
+    return heartbeat
+
+
+def test_there_is_no_beat_before_a_connection() -> None:
+    assert Heartbeat().due is None
+
+
+@pytest.mark.parametrize(("jitter", "first"), [(0.0, 0.0), (0.5, 20.625), (0.999, 41.20875)])
+def test_the_first_beat_is_due_after_jitter_times_the_interval(jitter: float, first: float) -> None:
+    assert beating(41.25, jitter).due == pytest.approx(START + first)
+
+
+def test_the_next_beat_is_due_one_interval_after_the_last_was_sent() -> None:
+    heartbeat = beating()
+    assert heartbeat.tick(START + 20.0) is BEAT
+    assert heartbeat.due == START + 60.0
+    heartbeat.acked(START + 20.1)
+    assert heartbeat.tick(START + 60.7) is BEAT
+    assert heartbeat.due == START + 100.7
+
+
+def test_an_acknowledged_beat_is_no_zombie() -> None:
+    heartbeat = beating()
+    heartbeat.tick(START + 20.0)
+    heartbeat.acked(START + 59.9)
+    assert heartbeat.tick(START + 60.0) is BEAT
+
+
+def test_no_ack_and_silence_for_an_interval_is_a_zombie() -> None:
+    heartbeat = beating()
+    heartbeat.heard(START + 19.9)
+    heartbeat.tick(START + 20.0)
+    assert heartbeat.tick(START + 60.0) is ZOMBIE
+
+
+def test_no_ack_but_traffic_is_a_zombie_after_two_intervals() -> None:
+    heartbeat = beating()
+    heartbeat.tick(START + 20.0)
+    heartbeat.heard(START + 59.9)
+    assert heartbeat.tick(START + 60.0) is BEAT
+    heartbeat.heard(START + 99.9)
+    assert heartbeat.tick(START + 100.0) is ZOMBIE
+
+
+def test_a_late_ack_within_two_intervals_saves_a_connection_with_traffic() -> None:
+    heartbeat = beating()
+    heartbeat.tick(START + 20.0)
+    heartbeat.heard(START + 59.0)
+    heartbeat.tick(START + 60.0)
+    heartbeat.acked(START + 99.0)
+    heartbeat.heard(START + 99.0)
+    assert heartbeat.tick(START + 100.0) is BEAT
+
+
+def test_the_last_jitter_and_an_ack_300_ms_late_are_no_zombie() -> None:
+    heartbeat = beating(jitter=0.999)
+    assert heartbeat.tick(START + 39.96) is BEAT
+    assert heartbeat.due == START + 79.96, "a whole interval for the ACK"
+    heartbeat.acked(START + 40.26)
+    assert heartbeat.tick(START + 79.96) is BEAT
+
+
+def test_after_a_stall_of_our_own_what_came_meanwhile_is_read_first() -> None:
+    heartbeat = beating()
+    heartbeat.tick(START + 20.0)
+    assert heartbeat.tick(START + 80.0) is WAIT
+    assert heartbeat.due == START + 81.0
+    heartbeat.heard(START + 80.1)
+    heartbeat.acked(START + 80.1)
+    assert heartbeat.tick(START + 81.0) is BEAT
+
+
+def test_after_a_stall_and_a_second_of_silence_it_is_a_zombie_after_all() -> None:
+    heartbeat = beating()
+    heartbeat.tick(START + 20.0)
+    assert heartbeat.tick(START + 80.0) is WAIT
+    assert heartbeat.tick(START + 81.0) is ZOMBIE
+
+
+def test_a_stall_while_nothing_is_awaited_only_delays_the_beat() -> None:
+    heartbeat = beating()
+    assert heartbeat.tick(START + 300.0) is BEAT
+
+
+def test_a_beat_on_request_moves_no_timer() -> None:
+    heartbeat = beating()
+    assert heartbeat.requested(START + 5.0)
+    assert heartbeat.due == START + 20.0
+
+
+def test_a_beat_on_request_is_not_judged_by_the_next_regular_one() -> None:
+    heartbeat = beating()
+    heartbeat.heard(START + 19.9)
+    heartbeat.requested(START + 19.9)
+    assert heartbeat.tick(START + 20.0) is BEAT
+
+
+def test_a_peer_that_asks_for_beats_and_then_falls_silent_is_found_out_within_two_intervals() -> None:
+    heartbeat = beating()
+    heartbeat.heard(START + 19.9)
+    heartbeat.requested(START + 19.9)
+    heartbeat.tick(START + 20.0)
+    heartbeat.tick(START + 60.0)
+    assert heartbeat.tick(START + 100.0) is ZOMBIE
+
+
+def test_of_beats_on_request_at_most_110_go_out_in_a_minute() -> None:
+    # 120 payloads in 60 s, beats among them; ten are left for regular beats and the handshake
+    heartbeat = beating()
+    answers = [heartbeat.requested(START + 0.1 * n) for n in range(120)]
+    assert answers.count(True) == 110
+    assert not heartbeat.requested(START + 59.9)
+    assert heartbeat.requested(START + 60.0)
+
+
+def test_the_limit_on_answers_begins_anew_with_a_connection() -> None:
+    heartbeat = beating()
+    for _ in range(120):
+        heartbeat.requested(START)
+    heartbeat.start(40.0, START + 1.0, 0.5)
+    assert heartbeat.requested(START + 1.0)
+
+
+def test_latency_is_from_a_beat_to_its_own_ack() -> None:
+    heartbeat = beating()
+    assert heartbeat.latency_s is None
+    heartbeat.tick(START + 20.0)
+    heartbeat.requested(START + 20.05)
+    heartbeat.acked(START + 20.25)
+    assert heartbeat.latency_s == pytest.approx(0.25)
+    heartbeat.acked(START + 20.35)
+    assert heartbeat.latency_s == pytest.approx(0.3)
+
+
+def test_an_ack_that_nobody_asked_for_says_nothing_of_latency() -> None:
+    heartbeat = beating()
+    heartbeat.acked(START + 1.0)
+    assert heartbeat.latency_s is None
+    assert heartbeat.acked_at == START + 1.0
+
+
+def test_a_new_interval_counts_from_the_next_beat_on() -> None:
+    heartbeat = beating()
+    heartbeat.adopt(10.0)
+    assert heartbeat.due == START + 20.0
+    heartbeat.tick(START + 20.0)
+    assert heartbeat.due == START + 30.0
+
+
+def test_nothing_of_one_connection_is_left_for_the_next() -> None:
+    heartbeat = beating()
+    heartbeat.tick(START + 20.0)
+    heartbeat.tick(START + 80.0)
+    heartbeat.acked(START + 80.0)
+    heartbeat.requested(START + 80.0)
+    heartbeat.stop()
+    assert (heartbeat.due, heartbeat.latency_s, heartbeat.acked_at) == (None, None, None)
+    heartbeat.start(40.0, START + 90.0, 0.5)
+    heartbeat.acked(START + 91.0)
+    assert heartbeat.latency_s is None
+    assert heartbeat.tick(START + 110.0) is BEAT
+    assert heartbeat.tick(START + 150.0) is ZOMBIE
