@@ -370,12 +370,14 @@ def test_what_is_no_websocket_ends_the_connection_without_a_code_of_the_peers(ga
 def test_nothing_is_heard_after_we_hung_up() -> None:
     async def main() -> None:
         async def gateway(peer: ServerConnection) -> None:
+            await peer.recv()
             await peer.send("first")
             await peer.send("second")
             await peer.wait_closed()
 
         async with linked(gateway) as (link, heard):
             heard.answer = lambda link: link.hang_up(4900)
+            link.send(b"now")
             await link.closed
             assert heard.messages[0] == (True, b"first")
             assert heard.news[-1] == ("lost", None)
