@@ -36,6 +36,8 @@ from gwcluster.wire.exits import Exit
 from gwcluster.wire.notices import BEACON_INTERVAL_S
 
 DAY_S: Final = 86_400.0
+ROLL_CALL_S: Final = 5.0
+"""How long shards of higher buckets wait for those of lower ones to be started and connected."""
 
 _Answer = TypeVar("_Answer")
 
@@ -138,6 +140,7 @@ class Cluster:
         monotonic_minus_wall = time.monotonic() - time.time()
         last_sent = ledger.last_sent_by_key(info.max_concurrency)
         gate.restore({key: wall + monotonic_minus_wall for key, wall in last_sent.items()})
+        gate.expect(ids, time.monotonic() + ROLL_CALL_S)
         supervisor = Supervisor(
             ids,
             restarts=config.supervision.restarts,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 import ipaddress
+import re
 from typing import Final
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -124,14 +125,18 @@ def close_meaning(code: int | None) -> str:
     return f"{code} {CLOSE_MEANINGS.get(code, 'undocumented')}"
 
 
+MAX_URL_CHARS: Final = 1000
+_DISCORD_HOST: Final = re.compile(r"(?:[a-z0-9-]+\.)*discord\.(?:gg|com)")
+
+
 def is_loopback(host: str | None) -> bool:
-    """Say whether a host name or address stays on this machine."""
+    """Say whether a host name or address (IPv6 without brackets) stays on this machine."""
     if host is None:
         return False
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return host == "localhost"
+        return host.lower() == "localhost"
 
 
 def is_loopback_url(url: str) -> bool:
@@ -158,14 +163,16 @@ def gateway_url(base: str, compression: str, *, plain_ok: bool) -> str:
     Sources:
         https://docs.discord.com/developers/events/gateway#connecting
     """
+    if not base.isascii() or not base.isprintable() or len(base) > MAX_URL_CHARS:
+        raise GatewayUrlError(f"not a gateway address: {quoted(base)}")
     try:
         parts = urlsplit(base)
-        host, _ = parts.hostname, parts.port
+        host, port = parts.hostname, parts.port
     except ValueError as error:
         raise GatewayUrlError(f"not a gateway address: {quoted(base)} ({error})") from error
     at_discord = parts.scheme == "wss" and host is not None and _is_discord(host)
     at_home = plain_ok and parts.scheme in {"ws", "wss"} and is_loopback(host)
-    if not (at_discord or at_home) or parts.username is not None:
+    if not (at_discord or at_home) or parts.username is not None or port == 0:
         raise GatewayUrlError(f"not a wss address of Discord's: {quoted(base)}")
     query = dict(parse_qsl(parts.query)) | {"v": str(API_VERSION), "encoding": "json"}
     query.pop("compress", None)
@@ -175,4 +182,4 @@ def gateway_url(base: str, compression: str, *, plain_ok: bool) -> str:
 
 
 def _is_discord(host: str) -> bool:
-    return any(host == domain or host.endswith("." + domain) for domain in ("discord.gg", "discord.com"))
+    return _DISCORD_HOST.fullmatch(host) is not None

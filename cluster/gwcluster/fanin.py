@@ -49,6 +49,7 @@ class Fanin:
     """
 
     def __init__(self, endpoint: str, bind: Sequence[str], high_water_mark: int) -> None:
+        self._files = [path for address in (endpoint, *bind) if (path := _ipc_path(address)) is not None]
         self._context: zmq.Context[Socket] = zmq.Context(1)
         pull, pub = self._context.socket(zmq.PULL), self._context.socket(zmq.PUB)
         self._push = self._context.socket(zmq.PUSH)
@@ -93,6 +94,8 @@ class Fanin:
     def _end(self) -> None:
         self._context.term()
         self._proxy.join()
+        for file in self._files:  # ZeroMQ leaves them behind
+            file.unlink(missing_ok=True)
 
 
 def _forward(pull: Socket, pub: Socket) -> None:
@@ -105,10 +108,13 @@ def _forward(pull: Socket, pub: Socket) -> None:
         pub.close()
 
 
+def _ipc_path(address: str) -> Path | None:
+    return Path(address.removeprefix("ipc://")) if address.startswith("ipc://") else None
+
+
 def _bind(sock: Socket, address: str) -> None:
     """Bind, and don't do what ZeroMQ does: take over the ipc path of a process that is alive."""
-    if address.startswith("ipc://"):
-        path = Path(address.removeprefix("ipc://"))
+    if (path := _ipc_path(address)) is not None:
         with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(OSError):
             probe.connect(str(path))
             raise FaninError(f"can't bind {address}: another process listens there")

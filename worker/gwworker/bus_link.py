@@ -51,7 +51,7 @@ class Fanin:
         self._retry: asyncio.TimerHandle | None = None
 
     def push(self, events: Iterable[tuple[bytes, bytes, bytes]]) -> None:
-        """Push events of three frames each, now or when the coordinator reads again; count what finds no room."""
+        """Push events of three frames each, now or when the coordinator reads again, or count them."""
         for frames in events:
             size = len(frames[2])
             if not self._backlog and self._try(frames):

@@ -9,7 +9,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from gwcluster.config.problems import UnfitError
-from gwcluster.discord import API_VERSION
+from gwcluster.discord import API_VERSION, is_loopback
 
 UNIX_PATH_BYTES: Final = 107
 """Longest path of a Unix socket: `sun_path` has 108 bytes, the last of them NUL.
@@ -39,14 +39,6 @@ class Address:
         if self.port == 0:
             return self.host == other.host
         return any(_is_wildcard(host) for host in (self.host, other.host)) or _same(self.host, other.host)
-
-
-def is_loopback(host: str) -> bool:
-    """Say whether a host without brackets is this machine's own."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
 
 
 def _is_wildcard(host: str) -> bool:

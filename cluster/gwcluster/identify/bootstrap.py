@@ -10,6 +10,7 @@ from typing import Final, Protocol
 import aiohttp
 
 from gwcluster.backoff import Backoff
+from gwcluster.discord import is_loopback_url
 from gwcluster.identify.gateway_info import (
     MAX_BODY_BYTES,
     GatewayInfo,
@@ -19,7 +20,6 @@ from gwcluster.identify.gateway_info import (
     RestAnswer,
     Retry,
     decide,
-    is_loopback,
     parse,
 )
 from gwcluster.identify.ledger import LedgerError
@@ -35,7 +35,6 @@ __all__ = [
     "ask_until_answered",
     "decide",
     "fetch",
-    "is_loopback",
     "parse",
     "rest_session",
 ]
@@ -135,12 +134,13 @@ async def ask_until_answered(
         log.warning("Discord told us not to ask for another %.0f s; waiting", wait_s)
         await sleep(wait_s)
     backoff = Backoff(jitter=jitter)
+    loopback_ok = is_loopback_url(api)
     attempt = 0
     while True:
         attempt += 1
         log.info("asking %s/gateway/bot, attempt %d", api.rstrip("/"), attempt)
         answer = await fetch(session, api, token, version=version, timeout_s=timeout_s)
-        match decide(answer, now_wall=clock(), backoff=backoff, jitter=jitter, loopback_ok=is_loopback(api)):
+        match decide(answer, now_wall=clock(), backoff=backoff, jitter=jitter, loopback_ok=loopback_ok):
             case Ok(info):
                 log.info(
                     "Discord recommends %d shards, max_concurrency %d; "

@@ -11,7 +11,7 @@ Sources:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -86,10 +86,25 @@ class Gate:
         self._leases: dict[int, _Lease] = {}  # by key
         self._tried: set[int] = set()
         self._overdue: set[int] = set()
+        self._expected: set[int] = set()
+        self._expected_until = float("-inf")
         self._budget_looked_at: float | None = None  # while it is used up
+
+    def expect(self, shards: Iterable[int], until: float) -> None:
+        """Let buckets wait for these shards of lower ones as if they had asked, until monotonic `until`.
+
+        Workers start at once and ask in any order; Discord wants them started in the order of their ids.
+        """
+        self._expected = set(shards)
+        self._expected_until = until
+
+    def dismiss(self, shard: int) -> None:
+        """`shard` won't ask soon: it resumes, is live, or can't connect."""
+        self._expected.discard(shard)
 
     def ask(self, shard: int, now: float) -> None:
         """`shard` wants to identify; asking twice is asking once."""
+        self.dismiss(shard)
         self._overdue.discard(shard)
         self._breaker.again(shard, now)
         self._waiting.setdefault(shard, now)
@@ -120,6 +135,7 @@ class Gate:
 
     def lost(self, shard: int, now: float) -> None:
         """The worker died; whether a permit that it held was used is unknown, so it counts as sent now."""
+        self.dismiss(shard)
         self._waiting.pop(shard, None)
         self._overdue.discard(shard)
         if self._lease_of(shard) is not None:
@@ -155,6 +171,8 @@ class Gate:
         for lease in [lease for lease in self._leases.values() if now >= lease.until]:
             self._count(lease.shard, lease.until)
             self._overdue.add(lease.shard)
+        if now >= self._expected_until:
+            self._expected.clear()
         self._breaker.settle(now)
         grants: list[Grant] = []
         for shard in self._eligible():
@@ -181,6 +199,8 @@ class Gate:
         ]
         if opens:
             moments.append(max(min(opens), self._breaker.due or min(opens)))
+        elif self._waiting and self._expected:
+            moments.append(self._expected_until)
         return min(moments, default=None)
 
     @property
@@ -231,7 +251,7 @@ class Gate:
     def _eligible(self) -> list[int]:
         """Waiting shards that the order of buckets allows, first to be granted first."""
         holders = [lease.shard for lease in self._leases.values()]
-        buckets = [self._bucket(shard) for shard in (*self._waiting, *holders)]
+        buckets = [self._bucket(shard) for shard in (*self._waiting, *holders, *self._expected)]
         allowed = {None, min((bucket for bucket in buckets if bucket is not None), default=None)}
         return [shard for shard in self.waiting if self._bucket(shard) in allowed]
 

@@ -8,23 +8,19 @@ Sources:
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import json
 import math
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, TypeGuard
-from urllib.parse import urlsplit
 
 from gwcluster.backoff import Backoff
+from gwcluster.discord import GatewayUrlError, gateway_url
 from gwcluster.errors import GwclusterError, quoted
 
 MAX_BODY_BYTES: Final = 65_536
 """The real answer has some 200 bytes."""
-
-_DISCORD_HOST: Final = re.compile(r"(?:[a-z0-9-]+\.)*discord\.(?:gg|com)")
 
 LONGEST_WAIT_S: Final = 172_800.0
 """A wait is believed up to two days; 23 h were seen: https://github.com/discord/discord-api-docs/issues/8570"""
@@ -161,7 +157,7 @@ def parse(body: bytes, *, loopback_ok: bool) -> GatewayInfo:
     if not _is_whole(max_concurrency) or max_concurrency < 1:
         max_concurrency = 1  # never "unlimited"
     return GatewayInfo(
-        url=_gateway_url(answer.get("url"), loopback_ok=loopback_ok),
+        url=_checked_url(answer.get("url"), loopback_ok=loopback_ok),
         shards=_whole(answer, "shards", least=1),
         total=_whole(limit, "total", least=0),
         remaining=_whole(limit, "remaining", least=0),
@@ -170,29 +166,14 @@ def parse(body: bytes, *, loopback_ok: bool) -> GatewayInfo:
     )
 
 
-def is_loopback(url: str) -> bool:
-    """Return whether `url` (http, https, ws or wss) names this machine itself."""
-    try:
-        host = urlsplit(url).hostname or ""
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _gateway_url(url: Any, *, loopback_ok: bool) -> str:
-    if not isinstance(url, str) or not re.fullmatch("[!-~]{1,1000}", url):
+def _checked_url(url: Any, *, loopback_ok: bool) -> str:
+    if not isinstance(url, str):
         raise GatewayInfoError(f"url is {quoted(url)}, not an address")
     try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        clean = parts.port != 0 and parts.username is None and not parts.fragment
-    except ValueError as error:
-        raise GatewayInfoError(f"url is {quoted(url)}: {error}") from error
-    if clean and parts.scheme == "wss" and _DISCORD_HOST.fullmatch(host):
-        return url
-    if clean and loopback_ok and parts.scheme in ("ws", "wss") and is_loopback(url):
-        return url
-    raise GatewayInfoError(f"url is {quoted(url)}, not a wss address on discord.gg or discord.com")
+        gateway_url(url, "none", plain_ok=loopback_ok)
+    except GatewayUrlError as error:
+        raise GatewayInfoError(f"url: {error}") from error
+    return url
 
 
 def _whole(fields: dict[str, Any], key: str, *, least: int) -> int:

@@ -91,6 +91,10 @@ class Permits:
             self.gate.succeeded(shard, self._clock())
             self._close(shard, "ready")
 
+    def needs_none(self, shard: int) -> None:
+        """The shard resumes, is live or can't connect: no other has to wait until it asks."""
+        self.gate.dismiss(shard)
+
     def worker_ended(self, shard: int) -> None:
         """The worker is gone; a permit that it held counts as used."""
         self._unwritten.pop(shard, None)

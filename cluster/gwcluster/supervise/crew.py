@@ -86,7 +86,8 @@ class Crew:
                 self._news.clear()
                 for effect in self.supervisor.step(self._clock()):
                     await self._perform(effect)
-                self.permits.step()
+                if self.supervisor.refused is None:
+                    self.permits.step()
                 await self._until_due()
         finally:
             if self._nursery is not None:
@@ -151,6 +152,7 @@ class Crew:
         self._gone(shard)
         self._say(verdict)
         self._note_death(shard, str(verdict))
+        self._stop_the_hopeless()
         self._news.set()
 
     def nursery_ended(self, status: int) -> None:
@@ -190,13 +192,24 @@ class Crew:
             return
         self.board.views[shard].degraded = message.degraded
         changed = self.board.changed(shard, state, message.reason, now)
+        if state in {ShardState.BACKOFF, ShardState.RESUMING, ShardState.LIVE}:
+            self.permits.needs_none(shard)
         if state is ShardState.LIVE:
             self.supervisor.live(shard, self._clock())
             self.permits.live(shard)
+        self._stop_the_hopeless()
         if changed:
             self.publish_counts()
 
     # What follows
+
+    def _stop_the_hopeless(self) -> None:
+        """When Discord refuses the cluster nobody identifies any more; sessions that live may go on."""
+        if self.supervisor.refused is None:
+            return
+        for shard, view in self.board.views.items():
+            if view.state is ShardState.QUEUED:
+                self.supervisor.stop(shard, self._clock())
 
     def _gone(self, shard: int) -> None:
         self.permits.worker_ended(shard)

@@ -181,6 +181,13 @@ class Supervisor:
             slot.term_at, slot.kill_at = now, now + RESTART_GRACE_S
         return None
 
+    def stop(self, shard: int, now: float) -> None:
+        """Ask the shard's worker to stop: Discord refuses the cluster and there is nothing to wait for."""
+        assert self.refused is not None, "otherwise it would be started again"
+        slot = self._slots[shard]
+        if slot.running and slot.kill_at is None:
+            slot.term_at, slot.kill_at = now, now + RESTART_GRACE_S
+
     def nursery_died(self, now: float) -> Verdict:
         """The nursery ended, and every worker with it; those that ran start again, first at once, then later.
 

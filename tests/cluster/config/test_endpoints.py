@@ -2,20 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from gwcluster.config.endpoints import Address, api_url, http_address, is_loopback, zmq_address
+from gwcluster.config.endpoints import Address, api_url, http_address, zmq_address
 from gwcluster.config.problems import UnfitError
-
-
-@pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "127.0.0.1", "127.9.9.9", "::1"])
-def test_loopback_is_this_machine(host: str) -> None:
-    assert is_loopback(host)
-
-
-@pytest.mark.parametrize(
-    "host", ["*", "0.0.0.0", "::", "10.0.0.1", "example.com", "127.0.0.1.example.com", ""]
-)
-def test_everything_else_is_the_world(host: str) -> None:
-    assert not is_loopback(host)
 
 
 def test_zmq_binds_are_tcp_or_ipc() -> None:

@@ -372,3 +372,28 @@ def test_no_order_of_events_breaks_a_window_or_the_budget_or_starves_a_shard(
     for key in range(max_concurrency):
         moments = sorted(at for at, shard in rig.sent if shard % max_concurrency == key)
         assert min(gaps(moments), default=5.25) >= 5.25
+
+
+def test_a_shard_of_a_higher_bucket_that_asks_first_waits_for_the_lower_ones_that_will_ask() -> None:
+    rig = Rig()
+    rig.gate.expect([0, 1, 2], until=10_005.0)
+    assert rig.ask(2).granted() == []
+    assert rig.gate.due == 10_005.0
+    assert rig.ask(0).granted() == [0]
+    rig.use(0)
+    rig.gate.dismiss(1)  # it resumes
+    assert rig.granted(after_s=5.25) == [2]
+
+
+def test_a_lower_bucket_that_stays_silent_is_waited_for_only_so_long() -> None:
+    rig = Rig()
+    rig.gate.expect([0, 1], until=10_005.0)
+    assert rig.ask(1).granted(after_s=4.9) == []
+    assert rig.granted(after_s=0.1) == [1]
+
+
+def test_a_worker_that_died_before_it_asked_is_not_waited_for() -> None:
+    rig = Rig()
+    rig.gate.expect([0, 1], until=10_005.0)
+    rig.gate.lost(0, rig.now)
+    assert rig.ask(1).granted() == [1]

@@ -16,7 +16,6 @@ from gwcluster.identify.gateway_info import (
     RestAnswer,
     Retry,
     decide,
-    is_loopback,
     parse,
 )
 
@@ -136,7 +135,7 @@ def test_a_gateway_on_a_host_of_discord_is_taken_as_told(url: str) -> None:
     ],
 )
 def test_a_gateway_elsewhere_is_refused(url: str) -> None:
-    with pytest.raises(GatewayInfoError, match="url is"):
+    with pytest.raises(GatewayInfoError, match="url: not a"):
         parse(body(url=url), loopback_ok=False)
 
 
@@ -151,12 +150,6 @@ def test_a_gateway_on_this_machine_is_taken_only_where_the_api_is_there_too(url:
 def test_another_machine_is_no_loopback(url: str) -> None:
     with pytest.raises(GatewayInfoError):
         parse(body(url=url), loopback_ok=True)
-
-
-def test_loopback_addresses_are_told_from_others() -> None:
-    assert is_loopback("http://127.3.2.1:80/api/v10")
-    assert not is_loopback("https://discord.com/api/v10")
-    assert not is_loopback("http://[")
 
 
 def test_a_bad_token_and_a_forbidden_client_are_refused_for_good() -> None:

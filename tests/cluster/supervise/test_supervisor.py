@@ -332,3 +332,16 @@ def test_a_shard_has_one_worker_at_most_and_what_is_given_up_stays_so(
         assert supervisor.due is None or supervisor.due > now  # or its shell would spin
         assert supervisor.finished == (not alive and supervisor.due is None)
     assert started_ever
+
+
+def test_a_worker_that_waits_in_vain_in_a_refused_cluster_is_stopped_and_the_live_one_is_not() -> None:
+    supervisor = running(0, 1, 2)
+    supervisor.exited(0, REFUSED, 10_001.0)
+    supervisor.stop(1, 10_001.0)
+    supervisor.stop(1, 10_002.0)
+    assert supervisor.step(10_002.0) == [Kill(1, SIGTERM)]
+    assert supervisor.step(10_003.0) == []
+    supervisor.exited(1, 0, 10_003.0)
+    assert set(supervisor.failed) == {0, 1}
+    assert supervisor.children == {2: 102}
+    assert not supervisor.finished
