@@ -223,11 +223,12 @@ def test_the_demo_shows_events_and_leaves_nothing_after_ctrl_c(
 ) -> None:
     config = Cluster(tmp_path, API, shards="{count: 1}").file
     command = [str(ROOT / "scripts" / "demo"), str(config), "--seconds", "60"]
-    with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True) as demo:
+    demo = subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    with demo:
         assert demo.stdout is not None
         shown = iter(demo.stdout.readline, "")
         assert any(line.startswith("event       MESSAGE_CREATE") for line in shown)
-        demo.send_signal(signal.SIGINT)
+        os.killpg(demo.pid, signal.SIGINT)  # as a terminal does
         rest = demo.stdout.read()
         assert demo.wait() == 0
     assert "events of 1 shard: in order, none missing" in rest
