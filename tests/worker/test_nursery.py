@@ -1,0 +1,243 @@
+"""The nursery and its workers as real processes; the coordinator is this test."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from gwcluster.wire.control import Exited, Fork, Forked, Job, Message, Signal, StateChanged, Unframer, encode
+from support.jobs import TOKEN, job
+
+T = TypeVar("T")
+
+
+def until(look: Callable[[], T], seconds: float) -> T:
+    deadline = time.monotonic() + seconds
+    while not (found := look()):
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(0.01)
+    return found
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def status_of(pid: int, key: str) -> str:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(line.split()[1] for line in lines if line.startswith(f"{key}:"))
+
+
+class Line:
+    """Our end of a socket pair."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self.end = end
+        self.end.settimeout(3.0)
+        self._unframer = Unframer()
+        self._heard: list[Message] = []
+
+    def tell(self, message: Message) -> None:
+        self.end.sendall(encode(message))
+
+    def hear(self, kind: type[T]) -> T:
+        """Return the next message of a kind; others are left out."""
+        while True:
+            while self._heard:
+                message = self._heard.pop(0)
+                if isinstance(message, kind):
+                    return message
+            data = self.end.recv(65_536)
+            assert data, "the other side hung up"
+            self._heard += self._unframer.feed(data)
+
+
+class Nursery:
+    """A nursery, and the workers that it forked for us."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        ours, theirs = socket.socketpair()
+        self.descriptor = theirs.fileno()
+        command = [sys.executable, "-P", "-m", "gwworker", str(self.descriptor)]
+        self.stderr = (folder / "stderr").open("wb")
+        self.process = subprocess.Popen(
+            command, pass_fds=[self.descriptor], stdin=subprocess.DEVNULL, stderr=self.stderr
+        )
+        theirs.close()
+        self.line = Line(ours)
+        self.pids: list[int] = []
+        self.controls: list[Line] = []
+
+    def fork(self, shard: int) -> tuple[int, Line]:
+        ours, theirs = socket.socketpair()
+        socket.send_fds(self.line.end, [encode(Fork(shard))], [theirs.fileno()])
+        theirs.close()
+        forked = self.line.hear(Forked)
+        assert forked.shard == shard
+        control = Line(ours)
+        self.pids.append(forked.pid)
+        self.controls.append(control)
+        return forked.pid, control
+
+    def job(self, shard: int) -> Job:
+        """A job whose gateway refuses every connection."""
+        return job(shard=shard, folder=str(self.folder / str(shard)))
+
+    def at_work(self, shard: int) -> tuple[int, Line]:
+        """Fork a worker, give it a job, and wait until it dials."""
+        pid, control = self.fork(shard)
+        control.tell(self.job(shard))
+        control.hear(StateChanged)
+        return pid, control
+
+    def said(self) -> str:
+        return (self.folder / "stderr").read_text()
+
+    def close(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+        self.process.wait()
+        for line in (self.line, *self.controls):
+            line.end.close()
+        self.stderr.close()
+
+
+@pytest.fixture
+def nursery(tmp_path: Path) -> Iterator[Nursery]:
+    nursery = Nursery(tmp_path)
+    yield nursery
+    nursery.close()
+    until(lambda: not any(map(is_alive, nursery.pids)), 2.0)
+
+
+def test_a_worker_is_forked_told_its_job_and_dials(nursery: Nursery) -> None:
+    pid, control = nursery.fork(3)
+    control.tell(nursery.job(3))
+    assert control.hear(StateChanged).state == "connecting"
+    assert control.hear(StateChanged).state == "backoff"
+    assert status_of(pid, "PPid") == str(nursery.process.pid)
+    assert Path(f"/proc/{pid}/comm").read_text() == "gwworker 3\n"
+
+
+def test_a_killed_nursery_takes_its_workers_with_it(nursery: Nursery) -> None:
+    pids = [nursery.at_work(shard)[0] for shard in (0, 1)]
+    assert all(map(is_alive, pids))
+    nursery.process.kill()
+    until(lambda: not any(map(is_alive, pids)), 2.0)
+
+
+def test_a_nursery_whose_coordinator_hangs_up_ends_with_its_workers(nursery: Nursery) -> None:
+    pids = [nursery.at_work(shard)[0] for shard in (0, 1)]
+    nursery.line.end.close()
+    assert nursery.process.wait(2.0) == 0
+    until(lambda: not any(map(is_alive, pids)), 2.0)
+
+
+def test_a_worker_whose_coordinator_hangs_up_leaves_and_the_others_stay(nursery: Nursery) -> None:
+    pid, control = nursery.at_work(0)
+    other, _ = nursery.at_work(1)
+    control.end.close()
+    assert nursery.line.hear(Exited) == Exited(0, pid, 76)
+    assert is_alive(other)
+
+
+def test_a_worker_without_a_job_leaves_when_its_coordinator_does(nursery: Nursery) -> None:
+    pid, control = nursery.fork(0)
+    control.end.close()
+    assert nursery.line.hear(Exited) == Exited(0, pid, 76)
+
+
+def test_a_worker_that_is_asked_to_stop_says_so_and_exits_with_0(nursery: Nursery) -> None:
+    pid, control = nursery.at_work(0)
+    nursery.line.tell(Signal(pid, signal.SIGTERM))
+    while control.hear(StateChanged).state != "stopped":
+        pass
+    assert nursery.line.hear(Exited) == Exited(0, pid, 0)
+
+
+def test_a_killed_worker_is_reported_with_its_signal_and_its_log_is_free(nursery: Nursery) -> None:
+    pid, _ = nursery.at_work(0)
+    nursery.line.tell(Signal(pid, signal.SIGKILL))
+    assert nursery.line.hear(Exited) == Exited(0, pid, -9)
+    successor, _ = nursery.at_work(0)
+    assert successor != pid
+
+
+def test_a_second_worker_for_one_log_dials_only_when_the_first_is_gone(nursery: Nursery) -> None:
+    first, _ = nursery.at_work(0)
+    second, control = nursery.fork(0)
+    control.tell(nursery.job(0))
+    control.end.settimeout(0.3)
+    with pytest.raises(TimeoutError):
+        control.hear(StateChanged)
+    nursery.line.tell(Signal(first, signal.SIGKILL))
+    control.end.settimeout(3.0)
+    assert control.hear(StateChanged).state == "connecting"
+    assert is_alive(second)
+
+
+def test_a_signal_for_a_process_that_is_not_its_child_is_not_sent(nursery: Nursery) -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as stranger:
+        nursery.line.tell(Signal(stranger.pid, signal.SIGKILL))
+        nursery.fork(0)  # the message before was obeyed by now
+        assert stranger.poll() is None
+        stranger.kill()
+
+
+def test_the_nursery_has_one_thread_and_dumps_no_core(nursery: Nursery) -> None:
+    pid, _ = nursery.at_work(0)
+    assert len(list(Path(f"/proc/{nursery.process.pid}/task").iterdir())) == 1
+    for process in (nursery.process.pid, pid):
+        limits = Path(f"/proc/{process}/limits").read_text()
+        assert next(line for line in limits.splitlines() if "core file" in line).split()[4:6] == ["0", "0"]
+
+
+def test_a_worker_does_not_hold_the_nurserys_line_open(nursery: Nursery) -> None:
+    nursery.fork(0)
+    pid, _ = nursery.fork(1)
+    ends = {str(entry.readlink()) for entry in Path(f"/proc/{pid}/fd").iterdir()}
+    assert str(Path(f"/proc/{nursery.process.pid}/fd/{nursery.descriptor}").readlink()) not in ends
+
+
+def test_the_token_is_in_no_command_line_environment_or_log(nursery: Nursery) -> None:
+    pid, control = nursery.at_work(0)
+    while control.hear(StateChanged).state != "backoff":
+        pass
+    for process in (nursery.process.pid, pid):
+        for place in ("cmdline", "environ"):
+            assert TOKEN.encode() not in Path(f"/proc/{process}/{place}").read_bytes()
+    assert TOKEN not in nursery.said()
+    assert "no connection" in nursery.said()
+
+
+def test_interrupts_are_left_to_the_coordinator(nursery: Nursery) -> None:
+    pid, _ = nursery.at_work(0)
+    os.kill(pid, signal.SIGINT)
+    nursery.process.send_signal(signal.SIGINT)
+    nursery.process.send_signal(signal.SIGTERM)
+    nursery.fork(1)
+    assert is_alive(pid)
+
+
+@pytest.mark.parametrize("arguments", [[], ["x"], ["-1"], ["3", "4"], ["--help"]])
+def test_started_by_hand_it_says_who_starts_it(arguments: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "gwworker", *arguments], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "gwcluster run" in done.stderr
+    assert "Traceback" not in done.stderr
