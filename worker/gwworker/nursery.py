@@ -25,6 +25,7 @@ from typing import Final
 from gwcluster.wire.control import Exited, Fork, Forked, Message, Signal, Unframer, encode
 from gwcluster.wire.exits import WorkerExit
 from gwworker.logs import log_to_pipe
+from gwworker.rehearsal import rehearse
 from gwworker.worker import run
 
 MAX_DESCRIPTORS: Final = 64
@@ -45,6 +46,7 @@ def main(descriptor: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     tls = ssl.create_default_context()
     agent = f"DiscordBot (https://github.com/gwcluster/gwcluster, {version('gwcluster')})"
+    rehearse()
     gc.collect()
     gc.freeze()
     _Nursery(socket.socket(fileno=descriptor), tls, agent).serve()

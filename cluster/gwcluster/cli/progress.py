@@ -12,7 +12,6 @@ from typing import Final
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.logging import RichHandler
-from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
@@ -22,6 +21,7 @@ from gwcluster.supervise.crew import Crew
 from gwcluster.wire.notices import ShardState
 
 REFRESH_S: Final = 0.25
+BAR_WIDTH: Final = 60
 
 SIGNS: Final[dict[ShardState, tuple[str, str]]] = {
     ShardState.STARTING: ("·", "dim"),
@@ -109,9 +109,10 @@ def seconds_left(crew: Crew) -> float | None:
     return 1.0 if counts.ready + counts.failed < counts.total else None
 
 
-def _bar(board: Board) -> ProgressBar:
+def _bar(board: Board) -> Text:
     counts = board.counts
-    return ProgressBar(total=counts.total, completed=counts.ready, width=60)
+    full = round(BAR_WIDTH * counts.ready / counts.total)
+    return Text.assemble(("━" * full, "green"), ("─" * (BAR_WIDTH - full), "dim"))
 
 
 def _table(board: Board, height: int, now: float) -> Table:

@@ -145,9 +145,13 @@ class Supervisor:
             self.failed[shard] = how(status)
             return Verdict(f"{told}; this shard is not started again", Severity.ERROR)
         if self.draining:
-            return Verdict(f"{told} while stopping", Severity.WARNING if status else Severity.INFO)
+            if status == WorkerExit.DONE:
+                return Verdict(f"shard {shard}: stopped")
+            return Verdict(f"{told} while stopping", Severity.WARNING)
         if self.refused is not None:
             self.failed[shard] = self.refused
+            if status == WorkerExit.DONE:
+                return Verdict(f"shard {shard}: stopped, as Discord refuses the cluster")
             return Verdict(f"{told}; not started again, as Discord refuses the cluster", Severity.ERROR)
         if asked:
             slot.start_at = now

@@ -341,7 +341,14 @@ def test_a_worker_that_waits_in_vain_in_a_refused_cluster_is_stopped_and_the_liv
     supervisor.stop(1, 10_002.0)
     assert supervisor.step(10_002.0) == [Kill(1, SIGTERM)]
     assert supervisor.step(10_003.0) == []
-    supervisor.exited(1, 0, 10_003.0)
+    stopped = supervisor.exited(1, 0, 10_003.0)
+    assert stopped == Verdict("shard 1: stopped, as Discord refuses the cluster", Severity.INFO)
     assert set(supervisor.failed) == {0, 1}
     assert supervisor.children == {2: 102}
     assert not supervisor.finished
+
+
+def test_a_worker_that_stops_when_the_cluster_does_is_worth_no_more_than_a_word() -> None:
+    supervisor = running(0)
+    supervisor.drain(10_001.0, 6.0)
+    assert supervisor.exited(0, 0, 10_002.0) == Verdict("shard 0: stopped", Severity.INFO)
