@@ -207,8 +207,8 @@ def test_the_nursery_has_one_thread_and_dumps_no_core(nursery: Nursery) -> None:
 
 
 def test_a_worker_does_not_hold_the_nurserys_line_open(nursery: Nursery) -> None:
-    nursery.fork(0)
-    pid, _ = nursery.fork(1)
+    nursery.at_work(0)
+    pid, _ = nursery.at_work(1)
     ends = {str(entry.readlink()) for entry in Path(f"/proc/{pid}/fd").iterdir()}
     assert str(Path(f"/proc/{nursery.process.pid}/fd/{nursery.descriptor}").readlink()) not in ends
 
