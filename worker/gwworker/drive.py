@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import ssl
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import assert_never
@@ -40,6 +38,8 @@ class Drive:
     """One shard: its session machine, its connection, its outlet and its line to the coordinator.
 
     Args:
+        jitter: returns a number from 0 up to 1, uniformly.
+        wall: Unix seconds.
         finish: called once with the exit status when there is nothing left to do.
     """
 
@@ -52,6 +52,8 @@ class Drive:
         control: Control,
         tls: ssl.SSLContext,
         user_agent: str,
+        jitter: Callable[[], float],
+        wall: Callable[[], float],
         finish: Callable[[WorkerExit], None],
     ) -> None:
         self._job = job
@@ -61,6 +63,7 @@ class Drive:
         self._control = control
         self._tls = tls
         self._user_agent = user_agent
+        self._wall = wall
         self._finish = finish
         self._loop = asyncio.get_running_loop()
         self._clock = self._loop.time
@@ -69,7 +72,7 @@ class Drive:
             number=max(writer.session, saved.session if saved else 0),
             known=resumable(saved, job, writer.session) if saved else None,
             seq=writer.seq,
-            jitter=random.random,
+            jitter=jitter,
             now=self._clock(),
         )
         self._link: GatewayLink | None = None
@@ -123,7 +126,7 @@ class Drive:
 
     def received(self, link: GatewayLink, messages: list[tuple[bool, bytes]]) -> None:
         """Take what one read of the socket completed: the hot path."""
-        now, at = self._clock(), time.time()
+        now, at = self._clock(), self._wall()
         self._session.heartbeat.heard(now)
         try:
             for text, message in messages:

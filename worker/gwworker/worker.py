@@ -83,6 +83,8 @@ class _Worker:
             control=control,
             tls=self._tls,
             user_agent=self._user_agent,
+            jitter=random.random,
+            wall=time.time,
             finish=self._finish,
         )
         self._drive = drive
