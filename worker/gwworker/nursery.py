@@ -60,8 +60,8 @@ class _Nursery:
         self._unframer = Unframer()
         self._ends: deque[int] = deque()
         self._children: dict[int, int] = {}
-        self._wake, waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
+        self._wake, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
 
     def serve(self) -> None:
@@ -108,7 +108,8 @@ class _Nursery:
         status: int = WorkerExit.FAILED
         try:
             _die_with_parent(nursery)
-            os.close(signal.set_wakeup_fd(-1))
+            signal.set_wakeup_fd(-1)
+            os.close(self._waker)
             os.close(self._wake)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
