@@ -149,9 +149,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shards", type=int, default=1)
     parser.add_argument("--events", type=int, default=0, help="per shard")
-    parser.add_argument(
-        "--burst", type=int, default=0, help="events written at once; 0: all"
-    )
+    parser.add_argument("--burst", type=int, default=0, help="events written at once; 0: all")
     parser.add_argument("--every", type=float, default=0.0, help="seconds between bursts")
     parser.add_argument("--wait", type=float, default=1.0, help="seconds from READY to the first event")
     asyncio.run(Flood(parser.parse_args()).serve())
