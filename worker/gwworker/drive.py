@@ -12,7 +12,7 @@ import logging
 import ssl
 from collections.abc import Callable
 from pathlib import Path
-from typing import assert_never
+from typing import Final, assert_never
 
 from gwcluster.discord import GatewayUrlError, gateway_url
 from gwcluster.errors import LogError
@@ -30,6 +30,9 @@ from gwworker.inflate import Inflater, Plain, inflater
 from gwworker.outlet import Outlet
 from gwworker.scan import BadPayloadError, Dispatch, parse_ready, read, scan
 from gwworker.session import Phase, Session
+
+_CLOSING: Final = Phase.CLOSING  # looked up once, for every message asks
+_OPENINGS: Final = frozenset({"READY", "RESUMED"})
 
 log = logging.getLogger(__name__)
 
@@ -130,7 +133,7 @@ class Drive:
         self._session.heartbeat.heard(now)
         try:
             for text, message in messages:
-                if link is not self._link or self._session.phase is Phase.CLOSING:
+                if link is not self._link or self._session.phase is _CLOSING:
                     break
                 payload = message if text else self._inflater.feed(message)
                 if payload is None:
@@ -150,13 +153,14 @@ class Drive:
         self._rearm()
 
     def _dispatch(self, head: Dispatch, payload: bytes, now: float, at: float) -> None:
-        if head.name in {"READY", "RESUMED"}:
+        name, seq = head
+        if name in _OPENINGS:
             self._at_hand = (head, payload, at)
-            opening = parse_ready(payload, head.seq) if head.name == "READY" else Resumed(head.seq)
+            opening = parse_ready(payload, seq) if name == "READY" else Resumed(seq)
             self._step(opening, now)
-        elif self._session.accept(head.seq, now):
+        elif self._session.accept(seq, now):
             self.event_at = now
-            self._outlet.dispatch(head.name, payload, self._session.number, head.seq, at)
+            self._outlet.dispatch(name, payload, self._session.number, seq, at)
 
     # Feeding and performing
 

@@ -27,6 +27,12 @@ MAX_MESSAGE_BYTES: Final = 64 << 20
 MAX_RETRY_AFTER_S: Final = 86_400.0
 
 
+# Looked up once: an attribute of an enum costs more than all else that is done with a frame.
+_BINARY: Final = Opcode.BINARY
+_TEXT: Final = Opcode.TEXT
+_CONT: Final = Opcode.CONT
+
+
 class Listener(Protocol):
     """Whoever wants to know what happens on a link; each call names the link, so late ones can be told."""
 
@@ -159,13 +165,15 @@ class GatewayLink(asyncio.Protocol):
         self._listener.lost(self, received.code if received is not None and told else None)
 
     def _collect(self, frame: Frame, messages: list[tuple[bool, bytes]]) -> None:
-        if frame.opcode is Opcode.TEXT or frame.opcode is Opcode.BINARY:
-            self._text = frame.opcode is Opcode.TEXT
+        opcode = frame.opcode
+        if opcode is _BINARY or opcode is _TEXT:
+            text = opcode is _TEXT
             if frame.fin:
-                messages.append((self._text, bytes(frame.data)))
+                messages.append((text, bytes(frame.data)))
             else:
+                self._text = text
                 self._fragments.append(bytes(frame.data))
-        elif frame.opcode is Opcode.CONT:
+        elif opcode is _CONT:
             self._fragments.append(bytes(frame.data))
             if frame.fin:
                 messages.append((self._text, b"".join(self._fragments)))

@@ -55,6 +55,7 @@ class Phase(enum.Enum):
     REFUSED = "Discord will not have us"
 
 
+_LIVE: Final = Phase.LIVE  # looked up once, for every dispatch asks
 _OUT: Final = frozenset({Phase.OFFLINE, Phase.CLOSING, Phase.STOPPED, Phase.REFUSED})
 
 EDGES: Final[dict[Phase, frozenset[Phase]]] = {
@@ -135,7 +136,7 @@ class Session:
 
         A dispatch outside of a session, and one whose seq was delivered already, is not.
         """
-        if self.phase is not Phase.LIVE:
+        if self.phase is not _LIVE:
             if self.phase is not Phase.RESUMING:
                 return False
             self._deadline = now + RESUMED_S
