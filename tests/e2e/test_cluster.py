@@ -180,6 +180,17 @@ def test_sigterm_ends_everything_and_keeps_the_sessions(tmp_path: Path) -> None:
         assert cluster.stop() == 0
 
 
+def test_a_worker_that_hangs_does_not_hold_up_the_end_beyond_ten_seconds(tmp_path: Path) -> None:
+    with in_thread(settings()) as sim, running(tmp_path, sim.api) as cluster:
+        cluster.wait_ready()
+        everyone = cluster.everything()
+        os.kill(cluster.workers(4)[3], signal.SIGSTOP)
+        began = time.monotonic()
+        assert cluster.stop() == 0
+        assert time.monotonic() - began < 10.0
+        assert not any(is_alive(pid) for pid in everyone)
+
+
 def test_a_second_sigint_ends_at_once(tmp_path: Path) -> None:
     with in_thread(settings()) as sim, running(tmp_path, sim.api) as cluster:
         cluster.wait_ready()
