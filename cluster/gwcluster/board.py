@@ -71,7 +71,7 @@ class Board:
     def gone(self, shard: int) -> None:
         """The worker ended: its figures are nobody's any more."""
         view = self.views[shard]
-        view.pid = view.pulse = view.pulse_at = None
+        view.pid = view.pulse = view.pulse_at = view.degraded = None
 
     @property
     def counts(self) -> Counts:
