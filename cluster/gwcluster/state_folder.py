@@ -69,7 +69,7 @@ class StateFolder:
     def _owner(self) -> str:
         try:
             return self._pid_file.read_text(encoding="ascii").strip() or "unknown"
-        except OSError:
+        except (OSError, UnicodeError):
             return "unknown"
 
     def shard(self, shard: int) -> Path:
@@ -79,7 +79,7 @@ class StateFolder:
     def close(self) -> None:
         """Let go; what only belongs to a running cluster is removed."""
         with contextlib.suppress(OSError):  # nothing depends on it: the lock is what counts
-            self._pid_file.unlink()
+            self._pid_file.unlink(missing_ok=True)
             for leftover in self.runtime.iterdir():
                 leftover.unlink()
             self.runtime.rmdir()
