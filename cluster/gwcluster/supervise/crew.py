@@ -277,9 +277,11 @@ class Crew:
     def _status(self) -> Exit:
         if self.supervisor.draining:
             return Exit.DONE
-        if self._refusals:
-            shard, reason = next(iter(self._refusals.items()))
-            log.error("no shard runs: Discord refused shard %d: %s", shard, reason)
+        if self.supervisor.refused is not None:
+            log.error("no shard runs: Discord refuses the cluster: %s", self.supervisor.refused)
+            return Exit.REFUSED
+        if self._refusals.keys() >= self.supervisor.failed.keys():
+            log.error("no shard runs: Discord refused each of them: %s", next(iter(self._refusals.values())))
             return Exit.REFUSED
         log.error("no shard runs: all have failed")
         return Exit.FAILED
