@@ -218,7 +218,7 @@ class Cluster:
                     budget = self._budget(info, len(crew.board.views), ledger)
                     gate.refill(budget, time.monotonic())
                 case Refused() as refused:
-                    crew.supervisor.refused = refused.reason
+                    crew.refuse(refused.reason)
                     return
 
     async def _unless_stopped(self, asking: Coroutine[Any, Any, _Answer]) -> _Answer | None:

@@ -105,6 +105,12 @@ class Crew:
         self.supervisor.drain(self._clock(), 0.0)
         self._news.set()
 
+    def refuse(self, reason: str) -> None:
+        """Discord refused the cluster outside of any shard's connection: nobody identifies any more."""
+        self.supervisor.refused = self.supervisor.refused or reason
+        self._stop_the_hopeless()
+        self._news.set()
+
     def tell(self, shard: int, message: Message) -> None:
         """Send a message to a shard's worker, if it has one."""
         if shard in self._links:
