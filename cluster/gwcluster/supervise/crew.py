@@ -260,7 +260,8 @@ class Crew:
         self._links[shard] = link
 
     async def _until_due(self) -> None:
-        moments = [moment for moment in (self.supervisor.due, self.permits.due) if moment is not None]
+        permits_due = self.permits.due if self.supervisor.refused is None else None
+        moments = [moment for moment in (self.supervisor.due, permits_due) if moment is not None]
         wait_s = max(0.0, min(moments) - self._clock()) if moments else None
         try:
             async with asyncio.timeout(wait_s):
