@@ -247,6 +247,8 @@ class Crew:
                     self._nursery.signal(pid, effect.signal)
 
     async def _start(self, shard: int) -> None:
+        if shard not in self.supervisor.children:
+            return  # the nursery could not be started a moment ago; its supervisor says when to try again
         if self._nursery is None:
             self._nursery = self._make_nursery(self)
             try:
