@@ -165,12 +165,14 @@ class Crew:
         """See `nursery_link.Listener`."""
         log.warning("the nursery ended with status %d", status)
         self._nursery = None
-        running = list(self.supervisor.children)
+        running = set(self.supervisor.children)
+        given_up = set(self.supervisor.failed)
         verdict = self.supervisor.nursery_died(self._clock())
         for shard in running:
             if (link := self._links.pop(shard, None)) is not None:
                 link.close()
             self._gone(shard)
+        for shard in sorted(running | (self.supervisor.failed.keys() - given_up)):
             self._note_death(shard, "the nursery ended")
         self._say(verdict)
         self._news.set()
