@@ -75,7 +75,7 @@ class Crew:
         self._refusals: dict[int, str] = {}
         self._farewells: set[int] = set()
         self._published_stop: set[int] = set()
-        self._all_said_farewell = asyncio.Event()
+        self._farewell_heard = asyncio.Event()
         self._news = asyncio.Event()
         self._was_ready = False
 
@@ -131,8 +131,7 @@ class Crew:
         """A shard's state came out at the subscribers' end of the fan-in."""
         if state == ShardState.STOPPED:
             self._published_stop.add(shard)
-            if self._farewells <= self._published_stop:
-                self._all_said_farewell.set()
+            self._farewell_heard.set()
 
     # The nursery and the workers say
 
@@ -274,11 +273,11 @@ class Crew:
             pass
 
     async def _hear_farewells(self) -> None:
-        if self._farewells <= self._published_stop:
-            return
         try:
             async with asyncio.timeout(FAREWELL_S):
-                await self._all_said_farewell.wait()
+                while not self._farewells <= self._published_stop:
+                    self._farewell_heard.clear()
+                    await self._farewell_heard.wait()
         except TimeoutError:
             log.warning(
                 "the last events of %d shards may not have reached subscribers; they are in the log",
