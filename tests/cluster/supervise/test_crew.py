@@ -1,0 +1,549 @@
+"""A crew with real deciders; nursery, workers, herald and time are played here, so nothing sleeps."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import selectors
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+
+from gwcluster.board import Board, Counts
+from gwcluster.herald import Herald
+from gwcluster.identify.gate import Budget, Gate
+from gwcluster.identify.ledger import Ledger
+from gwcluster.identify.permits import Permits
+from gwcluster.supervise.crew import Crew
+from gwcluster.supervise.nursery_link import Listener, NurseryLink
+from gwcluster.supervise.supervisor import Supervisor
+from gwcluster.wire.control import AskPermit, Job, Message, Permit, PermitUsed, Refused, StateChanged
+from support.jobs import job
+
+SIGTERM, SIGKILL = 15, 9
+DONE, FAILED, REFUSED, SHARD_REFUSED = 0, 1, 64, 65
+
+
+class Clock(selectors.SelectSelector):
+    """Fake time of an event loop: when everybody waits, it is at once the moment they wait for."""
+
+    now = 10_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        assert timeout is not None, "everybody waits, for nothing"
+        self.now += max(0.0, timeout)
+        return super().select(0)
+
+
+class Loop(asyncio.SelectorEventLoop):
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        super().__init__(clock)
+
+    def time(self) -> float:
+        return self.clock.now
+
+
+@dataclass
+class FakeLink:
+    told: list[Message] = field(default_factory=list)
+    hung_up: bool = False
+    then: Callable[[], None] | None = None
+
+    def tell(self, message: Message) -> None:
+        self.told.append(message)
+
+    def when_closed(self, then: Callable[[], None]) -> None:
+        self.then = then
+
+    def close(self) -> None:
+        self.hung_up = True
+
+    @property
+    def has_permit(self) -> bool:
+        return any(isinstance(message, Permit) for message in self.told)
+
+
+class FakeNursery:
+    def __init__(self, rig: Rig, listener: Listener) -> None:
+        self.rig = rig
+        self.listener = listener
+        self.stopped = False
+
+    async def start(self) -> None:
+        if self.rig.no_nursery_before > self.rig.clock.now:
+            raise OSError("too many processes")
+
+    def fork(self, shard: int) -> FakeLink:
+        rig = self.rig
+        rig.forks.append((rig.clock.now, shard))
+        rig.links[shard] = FakeLink()
+        asyncio.get_running_loop().call_soon(self.listener.forked, shard, 100 + shard)
+        return rig.links[shard]
+
+    def signal(self, pid: int, signum: int) -> None:
+        shard = pid - 100
+        self.rig.signals.append((self.rig.clock.now, shard, signum))
+        if signum == SIGKILL:
+            self.rig.dies(shard, -SIGKILL)
+        elif shard not in self.rig.deaf:
+            self.rig.says(shard, "stopped")
+            self.rig.dies(shard, DONE)
+
+    async def stop(self) -> None:
+        self.stopped = True
+
+
+@dataclass
+class FakeHerald:
+    counts: list[Counts] = field(default_factory=list)
+    failures: list[tuple[int, str]] = field(default_factory=list)
+
+    def cluster(self, counts: Counts) -> None:
+        self.counts.append(counts)
+
+    def failed(self, shard: int, reason: str) -> None:
+        self.failures.append((shard, reason))
+
+
+class FakeLedger:
+    def __init__(self) -> None:
+        self.outcomes: list[str] = []
+        self.rows = 0
+
+    def granted(self, *_: object) -> int:
+        self.rows += 1
+        return self.rows
+
+    def sent(self, *_: object) -> None:
+        """Nobody asks for it here."""
+
+    def unused(self, *_: object) -> None:
+        """Nobody asks for it here."""
+
+    def outcome(self, _: int, what: str) -> None:
+        self.outcomes.append(what)
+
+
+class Rig:
+    """A crew at work, and everything around it."""
+
+    def __init__(self, *shards: int, restarts: int = 5) -> None:
+        self.clock = Clock()
+        self.forks: list[tuple[float, int]] = []
+        self.links: dict[int, FakeLink] = {}
+        self.signals: list[tuple[float, int, int]] = []
+        self.nurseries: list[FakeNursery] = []
+        self.deaf: set[int] = set()
+        self.publishes = True
+        self.no_nursery_before = 0.0
+        self.herald = FakeHerald()
+        self.ledger = FakeLedger()
+        self.looks = 0
+        supervisor = Supervisor(shards, restarts=restarts, within_s=60.0, now=10_000.0, jitter=lambda: 1.0)
+        self.crew = Crew(
+            board=Board(shards, 1_700_000_000.0),
+            supervisor=supervisor,
+            herald=cast(Herald, self.herald),
+            job=self._job,
+            nursery=self._nursery,
+            clock=self._look,
+            wall=lambda: 1_700_000_000.0 + self.clock.now,
+        )
+        gate = Gate(max_concurrency=1, budget=Budget(1000, 1000, 96_400.0, 100), jitter=lambda: 0.0)
+        self.crew.permits = Permits(
+            gate,
+            cast(Ledger, self.ledger),
+            shards=len(shards),
+            tell=self.crew.tell,
+            clock=self.clock,
+            wall=lambda: 1_700_000_000.0,
+        )
+
+    def _look(self) -> float:
+        self.looks += 1
+        return self.clock.now
+
+    def _job(self, shard: int) -> Job:
+        return job(shard=shard)
+
+    def _nursery(self, listener: Listener) -> NurseryLink:
+        self.nurseries.append(FakeNursery(self, listener))
+        return cast(NurseryLink, self.nurseries[-1])
+
+    def play(self, story: Callable[[asyncio.Task[Any]], Awaitable[None]]) -> int:
+        """Run the crew and, beside it, the story; return the status of the first."""
+
+        async def both() -> int:
+            running = asyncio.create_task(self.crew.run())
+            await asyncio.sleep(0.001)
+            await story(running)
+            return await asyncio.wait_for(running, 1000.0)
+
+        with asyncio.Runner(loop_factory=lambda: Loop(self.clock)) as runner:
+            return runner.run(both())
+
+    def says(self, shard: int, state: str) -> None:
+        self.crew.said(shard, StateChanged(state, f"it is {state}", None))
+        if state == "stopped" and self.publishes:
+            loop = asyncio.get_running_loop()
+            loop.call_later(0.1 + shard / 10, self.crew.shard_state_published, shard, state)
+
+    def live(self, *shards: int) -> None:
+        for shard in shards:
+            self.says(shard, "live")
+
+    def asks(self, *shards: int) -> None:
+        for shard in shards:
+            self.says(shard, "queued")
+            self.crew.said(shard, AskPermit())
+
+    def exits(self, shard: int, status: int) -> FakeLink:
+        """The nursery tells of a death; what the worker said last is still on the way."""
+        link = self.links[shard]
+        self.crew.exited(shard, 100 + shard, status)
+        return link
+
+    def dies(self, shard: int, status: int) -> None:
+        link = self.exits(shard, status)
+        assert link.then is not None
+        link.then()
+
+    def states(self) -> list[str]:
+        return [view.state.value for view in self.crew.board.views.values()]
+
+    def drain(self) -> None:
+        self.crew.drain()
+
+
+def test_every_shard_is_forked_once_and_is_given_its_job_first() -> None:
+    rig = Rig(0, 1, 2)
+
+    async def story(_: object) -> None:
+        assert rig.forks == [(10_000.0, 0), (10_000.0, 1), (10_000.0, 2)]
+        assert [link.told for link in rig.links.values()] == [[job(shard=shard)] for shard in (0, 1, 2)]
+        assert rig.crew.board.views[2].pid == 102
+        assert len(rig.nurseries) == 1
+        rig.drain()
+
+    assert rig.play(story) == 0
+
+
+def test_a_dead_worker_is_started_again_at_once_after_it_was_live_and_later_if_it_never_was() -> None:
+    rig = Rig(0, 1)
+
+    async def story(_: object) -> None:
+        rig.live(0)
+        at = rig.clock.now
+        rig.dies(0, -SIGKILL)
+        rig.dies(1, FAILED)
+        await asyncio.sleep(2.0)
+        assert rig.forks[2:] == [(at, 0), (pytest.approx(at + 1.0), 1)]
+        assert [view.restarts for view in rig.crew.board.views.values()] == [1, 1]
+        rig.drain()
+
+    assert rig.play(story) == 0
+
+
+def test_what_a_worker_said_last_is_heard_before_it_is_buried() -> None:
+    rig = Rig(0, 1)
+
+    async def story(_: object) -> None:
+        rig.live(0, 1)
+        link = rig.exits(0, SHARD_REFUSED)
+        await asyncio.sleep(5.0)
+        assert rig.herald.failures == []
+        assert rig.crew.supervisor.children == {0: 100, 1: 101}
+        rig.crew.said(0, Refused(False, 4010, "4010 invalid shard"))
+        assert link.then is not None
+        link.then()
+        assert rig.herald.failures == [(0, "4010 invalid shard")]
+        rig.drain()
+
+    assert rig.play(story) == 0
+
+
+def test_a_shard_refused_alone_is_failed_and_told_once_and_the_others_go_on() -> None:
+    rig = Rig(0, 1)
+
+    async def story(running: asyncio.Task[Any]) -> None:
+        rig.live(0)
+        rig.crew.said(1, Refused(False, 4010, "4010 invalid shard"))
+        rig.dies(1, SHARD_REFUSED)
+        await asyncio.sleep(100.0)
+        assert rig.states() == ["live", "failed"]
+        assert rig.herald.failures == [(1, "4010 invalid shard")]
+        assert rig.herald.counts[-1] == Counts(ready=1, total=2, degraded=0, failed=1)
+        rig.dies(0, -SIGKILL)
+        await asyncio.sleep(0.001)
+        assert [shard for _, shard in rig.forks] == [0, 1, 0]
+        assert not running.done()
+        rig.drain()
+
+    assert rig.play(story) == 0
+
+
+def test_a_cluster_wide_refusal_stops_who_waits_keeps_who_lives_and_lets_nobody_identify() -> None:
+    rig = Rig(0, 1, 2, 3)
+
+    async def story(running: asyncio.Task[Any]) -> None:
+        rig.live(0)
+        rig.asks(1, 2)
+        await asyncio.sleep(0.001)
+        assert rig.links[1].has_permit
+        rig.crew.said(1, PermitUsed(0.0))
+        rig.says(1, "identifying")
+        rig.crew.said(1, Refused(True, 4004, "4004 authentication failed"))
+        rig.dies(1, REFUSED)
+        await asyncio.sleep(60.0)
+        assert [(shard, signum) for _, shard, signum in rig.signals] == [(2, SIGTERM)]
+        rig.asks(3)  # it was still connecting
+        await asyncio.sleep(60.0)
+        assert [shard for _, shard, _ in rig.signals] == [2, 3]
+        assert [link.has_permit for link in rig.links.values()] == [False, True, False, False]
+        assert rig.states() == ["live", "failed", "failed", "failed"]
+        assert not running.done()
+        rig.dies(0, FAILED)
+
+    assert rig.play(story) == 64
+    assert [shard for _, shard in rig.forks] == [0, 1, 2, 3]
+
+
+def test_a_refusal_that_the_worker_could_not_explain_is_64_too() -> None:
+    rig = Rig(0)
+
+    async def story(_: object) -> None:
+        rig.dies(0, REFUSED)
+
+    assert rig.play(story) == 64
+
+
+def test_a_refusal_that_the_coordinator_hears_stops_who_waits_and_is_64() -> None:
+    rig = Rig(0)
+
+    async def story(_: object) -> None:
+        rig.asks(0)
+        rig.crew.refuse("401 from /gateway/bot")
+        await asyncio.sleep(1.0)
+        assert [signum for _, _, signum in rig.signals] == [SIGTERM]
+
+    assert rig.play(story) == 64
+
+
+def test_after_a_refusal_the_crew_sleeps_although_a_permit_would_be_due() -> None:
+    rig = Rig(0, 1)
+    rig.deaf = {1}
+
+    async def story(_: object) -> None:
+        rig.asks(1)
+        rig.crew.refuse("401 from /gateway/bot")
+        before = rig.looks
+        await asyncio.sleep(5.0)
+        assert rig.looks - before < 20
+        rig.dies(0, FAILED)
+        rig.dies(1, FAILED)
+
+    assert rig.play(story) == 64
+
+
+def test_when_all_shards_have_failed_the_status_is_1() -> None:
+    rig = Rig(0, 1, restarts=0)
+
+    async def story(_: object) -> None:
+        rig.crew.said(0, Refused(False, 4010, "4010 invalid shard"))
+        rig.dies(0, SHARD_REFUSED)
+        rig.dies(1, FAILED)
+
+    assert rig.play(story) == 1
+    assert rig.states() == ["failed", "failed"]
+    assert rig.nurseries[0].stopped
+
+
+def test_after_the_death_of_the_nursery_all_start_again_on_a_new_one() -> None:
+    rig = Rig(0, 1)
+
+    async def story(_: object) -> None:
+        rig.live(0)
+        old = [rig.links[0], rig.links[1]]
+        await asyncio.sleep(1.0)
+        rig.crew.nursery_ended(-SIGKILL)
+        assert rig.states() == ["starting", "starting"]
+        assert [link.hung_up for link in old] == [True, True]
+        await asyncio.sleep(1.0)
+        assert [shard for _, shard in rig.forks] == [0, 1, 0, 1]
+        assert len(rig.nurseries) == 2
+        rig.drain()
+
+    assert rig.play(story) == 0
+
+
+def test_a_nursery_that_does_not_start_is_tried_again_later_and_no_shard_gets_two_workers() -> None:
+    rig = Rig(0, 1, 2, 3)
+    rig.no_nursery_before = 10_000.5
+
+    async def story(_: object) -> None:
+        await asyncio.sleep(60.0)
+        assert [shard for _, shard in rig.forks] == [0, 1, 2, 3]
+        assert len(rig.nurseries) <= 3
+        rig.drain()
+
+    assert rig.play(story) == 0
+
+
+def test_when_no_nursery_lasts_every_shard_is_failed_even_one_that_was_waiting_for_its_start() -> None:
+    rig = Rig(0, 1, restarts=1)
+
+    async def story(_: object) -> None:
+        rig.crew.nursery_ended(-SIGKILL)
+        await asyncio.sleep(0.001)
+        rig.dies(1, FAILED)  # waits a second
+        rig.crew.nursery_ended(-SIGKILL)
+
+    assert rig.play(story) == 1
+    assert rig.states() == ["failed", "failed"]
+    assert [shard for shard, _ in rig.herald.failures] == [0, 1]
+
+
+def test_a_drain_ends_when_the_last_farewell_was_published() -> None:
+    rig = Rig(0, 1)
+    drained_at = 0.0
+
+    async def story(_: object) -> None:
+        nonlocal drained_at
+        rig.live(0, 1)
+        await asyncio.sleep(1.0)
+        drained_at = rig.clock.now
+        rig.drain()
+
+    assert rig.play(story) == 0
+    assert [(shard, signum) for _, shard, signum in rig.signals] == [(0, SIGTERM), (1, SIGTERM)]
+    assert rig.clock.now - drained_at == pytest.approx(0.2)
+    assert rig.states() == ["stopped", "stopped"]
+
+
+def test_a_farewell_that_comes_early_does_not_stand_for_those_of_the_others() -> None:
+    rig = Rig(0, 1)
+    rig.publishes = False
+    heard_at = 0.0
+
+    async def story(running: asyncio.Task[Any]) -> None:
+        nonlocal heard_at
+        rig.deaf = {0, 1}
+        rig.drain()
+        await asyncio.sleep(0.001)
+        rig.crew.shard_state_published(0, "stopped")  # before the nursery tells of its end
+        rig.dies(0, DONE)
+        rig.dies(1, DONE)
+        await asyncio.sleep(0.5)
+        assert not running.done()
+        heard_at = rig.clock.now
+        rig.crew.shard_state_published(1, "stopped")
+
+    assert rig.play(story) == 0
+    assert rig.clock.now == pytest.approx(heard_at)
+
+
+def test_a_farewell_that_never_comes_is_waited_for_a_second_and_said(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    rig = Rig(0, 1)
+    rig.publishes = False
+    drained_at = 0.0
+
+    async def story(_: object) -> None:
+        nonlocal drained_at
+        drained_at = rig.clock.now
+        rig.drain()
+
+    assert rig.play(story) == 0
+    assert rig.clock.now - drained_at == pytest.approx(1.0)
+    assert "the last events of 2 shards may not have reached subscribers" in caplog.text
+
+
+def test_a_worker_that_does_not_stop_is_killed_after_six_seconds_and_no_farewell_is_awaited() -> None:
+    rig = Rig(0)
+    rig.deaf = {0}
+    drained_at = 0.0
+
+    async def story(_: object) -> None:
+        nonlocal drained_at
+        drained_at = rig.clock.now
+        rig.drain()
+
+    assert rig.play(story) == 0
+    assert [signum for _, _, signum in rig.signals] == [SIGTERM, SIGKILL]
+    assert rig.clock.now - drained_at == pytest.approx(6.0)
+
+
+def test_a_second_stop_kills_at_once() -> None:
+    rig = Rig(0)
+    rig.deaf = {0}
+    abandoned_at = 0.0
+
+    async def story(_: object) -> None:
+        nonlocal abandoned_at
+        rig.drain()
+        await asyncio.sleep(1.0)
+        abandoned_at = rig.clock.now
+        rig.crew.abandon()
+
+    assert rig.play(story) == 0
+    assert rig.signals[-1] == (abandoned_at, 0, SIGKILL)
+    assert rig.clock.now == abandoned_at
+
+
+def test_an_unknown_state_and_a_message_of_the_wrong_kind_are_logged_and_change_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    rig = Rig(0)
+
+    async def story(_: object) -> None:
+        rig.live(0)
+        rig.crew.said(0, StateChanged("asleep", "", None))
+        rig.crew.said(0, Permit(1.0))
+        assert rig.states() == ["live"]
+        rig.drain()
+
+    assert rig.play(story) == 0
+    errors = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+    assert errors == ["shard 0: unknown state 'asleep'", "shard 0: a Permit message is not for us"]
+
+
+def test_ready_is_said_when_all_are_live_and_again_only_after_one_was_not(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    rig = Rig(0, 1)
+
+    async def story(_: object) -> None:
+        rig.live(0, 1, 0)
+        rig.crew.publish_counts()
+        rig.says(1, "backoff")
+        rig.live(1)
+        rig.drain()
+
+    with caplog.at_level(logging.INFO, "gwcluster.supervise.crew"):
+        rig.play(story)
+    said = [record.getMessage() for record in caplog.records if "are live" in record.getMessage()]
+    assert said == [
+        "ready: all 2 shards are live",
+        "1 of 2 shards are live",
+        "ready: all 2 shards are live",
+    ]
+
+
+def test_a_worker_that_dies_with_its_permit_has_used_it_for_the_ledger() -> None:
+    rig = Rig(0)
+
+    async def story(_: object) -> None:
+        rig.asks(0)
+        await asyncio.sleep(0.001)
+        rig.dies(0, FAILED)
+        assert rig.ledger.outcomes == ["worker ended"]
+        rig.drain()
+
+    assert rig.play(story) == 0
