@@ -232,8 +232,12 @@ class Unframer:
 
 
 def _decode(body: bytes) -> Message:
-    fields = unpack_map(body, max_bytes=MAX_MESSAGE_BYTES)
-    kind = _KINDS.get(str(fields.pop("kind", None)))
+    try:
+        fields = unpack_map(body, max_bytes=MAX_MESSAGE_BYTES)
+    except (WireError, RecursionError):  # its message quotes the body, and a Job's begins with the token
+        raise WireError(f"a control message of {len(body)} bytes that is no msgpack map") from None
+    name = fields.pop("kind", None)
+    kind = _KINDS.get(name) if isinstance(name, str) else None
     if kind is None:
         raise WireError(f"a control message of no known kind: {quoted(sorted(fields))}")
     try:
