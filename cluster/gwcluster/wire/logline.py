@@ -36,8 +36,12 @@ def decode(line: bytes) -> LogLine:
     try:
         fields = json.loads(line)
         level, shard, text = fields["level"], fields["shard"], fields["text"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return LogLine(logging.ERROR, None, line.decode(errors="replace").rstrip())
-    if not isinstance(level, int) or not isinstance(shard, int | None) or not isinstance(text, str):
+    if not (_is_count(level) and (shard is None or _is_count(shard)) and isinstance(text, str)):
         return LogLine(logging.ERROR, None, line.decode(errors="replace").rstrip())
     return LogLine(level, shard, text)
+
+
+def _is_count(value: object) -> bool:  # a level of -20 or True would make a record that nobody ever sees
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
