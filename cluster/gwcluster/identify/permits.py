@@ -67,8 +67,10 @@ class Permits:
         now = self._clock()
         match message:
             case AskPermit():
+                self._unwritten.pop(shard, None)  # or it would get a second one later
                 self.gate.ask(shard, now)
             case WithdrawPermit():
+                self._unwritten.pop(shard, None)
                 self.gate.withdraw(shard, now)
             case PermitUsed():
                 self.gate.used(shard, now, now - message.ago_s)
