@@ -225,8 +225,10 @@ class NurseryLink:
             data = self._socket.recv(1 << 16)
             for message in self._unframer.feed(data):
                 self._take(message)
-        except (WireError, ConnectionResetError) as error:
-            log.error("the nursery's line is broken: %s", error)
+        except ConnectionResetError:  # it was killed with something unread
+            data = b""
+        except WireError as error:
+            log.error("the nursery talks nonsense, so it is killed: %s", error)
             data = b""
         if not data:
             asyncio.get_running_loop().remove_reader(self._socket)
