@@ -10,11 +10,14 @@ import socket
 import sys
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Final, Protocol
 
 from gwcluster.errors import WireError
 from gwcluster.wire.control import Exited, Fork, Forked, Message, Signal, Unframer, encode
 from gwcluster.wire.logline import decode
+
+LAST_WORDS_S: Final = 0.5
+"""How long a stop waits for the end of what nursery and workers write to stderr."""
 
 log = logging.getLogger(__name__)
 
@@ -95,6 +98,12 @@ class _StderrReader(asyncio.Protocol):
 
     def __init__(self) -> None:
         self._rest = b""
+        self.ended = asyncio.Event()
+
+    def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002
+        if self._rest:
+            self.data_received(b"\n")
+        self.ended.set()
 
     def data_received(self, data: bytes) -> None:
         *lines, self._rest = (self._rest + data).split(b"\n")
@@ -123,6 +132,7 @@ class NurseryLink:
         self._socket: socket.socket | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._watch: asyncio.Task[None] | None = None
+        self._stderr: tuple[asyncio.ReadTransport, _StderrReader] | None = None
 
     async def start(self) -> None:
         """Start the process.
@@ -155,7 +165,7 @@ class NurseryLink:
         ours.setblocking(False)
         self._socket = ours
         loop.add_reader(ours, self._read)
-        await loop.connect_read_pipe(_StderrReader, os.fdopen(read_end, "rb", buffering=0))
+        self._stderr = await loop.connect_read_pipe(_StderrReader, os.fdopen(read_end, "rb", buffering=0))
         self._watch = loop.create_task(self._wait())
 
     def fork(self, shard: int) -> WorkerLink:
@@ -185,6 +195,12 @@ class NurseryLink:
             except TimeoutError:
                 self.kill()
                 await self._process.wait()
+        if self._stderr is not None:
+            transport, reader = self._stderr
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LAST_WORDS_S):
+                    await reader.ended.wait()
+            transport.close()
 
     def kill(self) -> None:
         """Kill the nursery, and with it every worker, at once."""
