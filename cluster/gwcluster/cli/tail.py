@@ -75,7 +75,10 @@ def _lines(
 
 
 def _text_line(name: str, header: Header, payload: bytes) -> str:
-    at = datetime.fromtimestamp(header.at).astimezone().strftime("%H:%M:%S.%f")[:-3]
+    try:
+        at = datetime.fromtimestamp(header.at).astimezone().strftime("%H:%M:%S.%f")[:-3]
+    except (ValueError, OverflowError, OSError):  # no year of ours; the header's rules allow it
+        at = f"{header.at:g}"
     seq = "-" if header.seq is None else header.seq
     return (
         f"{at}  shard {header.shard:<4} {name:<28} offset {header.offset:<8} "
@@ -86,6 +89,6 @@ def _text_line(name: str, header: Header, payload: bytes) -> str:
 def _json_line(name: str, header: Header, payload: bytes) -> str:
     try:
         dispatch = json.loads(payload)
-    except ValueError:
+    except (ValueError, RecursionError):
         dispatch = payload.decode(errors="replace")
     return json.dumps({"name": name, **dataclasses.asdict(header), "dispatch": dispatch})
