@@ -23,6 +23,9 @@ from gwcluster.wire.notices import ShardState
 REFRESH_S: Final = 0.25
 BAR_WIDTH: Final = 60
 
+AROUND_ROWS: Final = 3
+"""Lines of the table that are no shards: its titles, `and N more`, and the cursor's own."""
+
 SIGNS: Final[dict[ShardState, tuple[str, str]]] = {
     ShardState.STARTING: ("·", "dim"),
     ShardState.BACKOFF: ("↻", "yellow"),
@@ -69,24 +72,35 @@ class Progress:
         while True:
             crew = self._cluster.crew
             elapsed_s = time.monotonic() - self._cluster.started_at
-            self._live.update(self._draw(crew, elapsed_s), refresh=True)
+            drawn = draw(self._console, crew, elapsed_s, now=time.monotonic(), wall=time.time())
+            self._live.update(drawn, refresh=True)
             if crew is not None and crew.board.counts.ready == crew.board.counts.total:
                 self._live.stop()
                 return
             await asyncio.sleep(REFRESH_S)
 
-    def _draw(self, crew: Crew | None, elapsed_s: float) -> RenderableType:
-        if crew is None:
-            return Text(f"asking Discord for the shard count ({elapsed_s:.0f} s)")
-        height = max(3, self._console.height - 6)
-        now = time.time()
-        return Group(_headline(crew, elapsed_s), _bar(crew.board), _table(crew.board, height, now))
+
+def draw(console: Console, crew: Crew | None, elapsed_s: float, *, now: float, wall: float) -> RenderableType:
+    """Return what a console of this size shows; a crew of None isn't known yet.
+
+    Args:
+        console: decides how many shards fit.
+        crew: what to show.
+        elapsed_s: seconds since the start.
+        now: monotonic seconds.
+        wall: Unix seconds.
+    """
+    if crew is None:
+        return Text(f"asking Discord for the shard count ({elapsed_s:.0f} s)")
+    above = Group(_headline(crew, elapsed_s, now), _bar(crew.board))
+    taken = len(console.render_lines(above)) + AROUND_ROWS
+    return Group(above, _table(crew.board, max(3, console.height - taken), wall))
 
 
-def _headline(crew: Crew, elapsed_s: float) -> Text:
+def _headline(crew: Crew, elapsed_s: float, now: float) -> Text:
     counts = crew.board.counts
     budget = crew.permits.gate.budget
-    left_s = seconds_left(crew)
+    left_s = seconds_left(crew, now)
     line = Text.assemble(
         (f"{counts.ready} of {counts.total} shards live", "bold"),
         f" after {elapsed_s:.0f} s",
@@ -100,9 +114,9 @@ def _headline(crew: Crew, elapsed_s: float) -> Text:
     return line
 
 
-def seconds_left(crew: Crew) -> float | None:
-    """Return about how long it takes until all shards are live, None when nothing is waited for."""
-    waiting = crew.permits.gate.etas(time.monotonic())
+def seconds_left(crew: Crew, now: float) -> float | None:
+    """Return about how long from monotonic `now` until all are live, None when nothing is waited for."""
+    waiting = crew.permits.gate.etas(now)
     if waiting:
         return math.ceil(max(waiting.values())) + 1.0
     counts = crew.board.counts
