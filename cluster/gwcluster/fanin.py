@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 import socket
 import threading
@@ -81,9 +82,12 @@ class Fanin:
         """Call `seen` with shard and state whenever one has been published, until cancelled."""
         while True:
             frames = await self._echo.recv_multipart()
-            with contextlib.suppress(WireError, ValueError, LookupError, TypeError):
+            try:
                 _, shard = parse_topic(frames[0])
-                seen(shard, str(json.loads(frames[2])["d"]["state"]))
+                state = str(json.loads(frames[2])["d"]["state"])
+            except (WireError, ValueError, LookupError, TypeError, RecursionError):
+                continue  # no worker of ours says such a thing; subscribers drop it too
+            seen(shard, state)
 
     async def close(self) -> None:
         """Let queued messages go out, for at most `LINGER_MS`, and close every socket."""
@@ -114,11 +118,22 @@ def _ipc_path(address: str) -> Path | None:
 
 def _bind(sock: Socket, address: str) -> None:
     """Bind, and don't do what ZeroMQ does: take over the ipc path of a process that is alive."""
-    if (path := _ipc_path(address)) is not None:
-        with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(OSError):
-            probe.connect(str(path))
-            raise FaninError(f"can't bind {address}: another process listens there")
+    if (path := _ipc_path(address)) is not None and _is_listened_at(path):
+        raise FaninError(f"can't bind {address}: another process listens there")
     try:
         sock.bind(address)
     except zmq.ZMQError as error:
-        raise FaninError(f"can't bind {address}: {error.strerror}; is another cluster running?") from error
+        hint = "; is another cluster running?" if error.errno == errno.EADDRINUSE else ""
+        raise FaninError(f"can't bind {address}: {error.strerror}{hint}") from error
+
+
+def _is_listened_at(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(str(path))
+        except BlockingIOError:  # somebody listens and is too busy, or stopped, to accept
+            return True
+        except OSError:
+            return False
+        return True
