@@ -1,0 +1,157 @@
+"""How `gwcluster run` begins and ends when it never gets as far as a shard; real processes."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from gwsimulator import Settings, in_thread
+from support.cluster import Cluster, running, until
+
+NOBODY = "http://127.0.0.1:9/api/v10"
+
+
+def status_of(cluster: Cluster, *arguments: str) -> int:
+    """Run to the end; it has to come by itself."""
+    process = cluster.start(*arguments)
+    try:
+        return process.wait(20)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def complaint(cluster: Cluster) -> str:
+    """The one line that was said besides the log's."""
+    text = cluster.text()
+    assert "Traceback" not in text
+    (line,) = [line for line in text.splitlines() if not line.startswith("20")]
+    return line
+
+
+def test_curve_is_refused_as_bad_configuration_before_anything_is_begun(tmp_path: Path) -> None:
+    (tmp_path / "clients").mkdir()
+    (tmp_path / "key").write_text("")
+    pair = f"secret_key_file: '{tmp_path}/key', clients_dir: '{tmp_path}/clients'"
+    cluster = Cluster(tmp_path, NOBODY, security=f"{{curve: {{{pair}}}}}")
+    assert status_of(cluster) == 78
+    assert "security.curve is checked but not served yet" in complaint(cluster)
+    assert complaint(cluster).startswith(str(cluster.file))
+    assert not cluster.state.exists()
+
+
+def test_a_state_folder_that_is_a_file_is_1_with_one_line(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("")
+    cluster = Cluster(tmp_path, NOBODY)
+    assert status_of(cluster) == 1
+    assert complaint(cluster) == f"can't use the state folder {cluster.state}: File exists"
+
+
+@pytest.mark.parametrize("what", ["run", "run/stranger", "identify.sqlite", "coordinator.pid"])
+def test_something_strange_in_the_state_folder_is_1_with_one_line(tmp_path: Path, what: str) -> None:
+    if what == "run":
+        (tmp_path / "state").mkdir()
+        (tmp_path / "state" / what).write_text("")
+    else:
+        (tmp_path / "state" / what).mkdir(parents=True)
+    cluster = Cluster(tmp_path, NOBODY)
+    assert status_of(cluster) == 1
+    assert str(cluster.state / what.partition("/")[0]) in complaint(cluster)
+
+
+def test_a_state_folder_that_is_in_use_is_1_and_says_by_whom(tmp_path: Path) -> None:
+    with running(tmp_path, NOBODY) as first:
+        until(lambda: "attempt 1" in first.text(), "the first cluster")
+        second = Cluster(tmp_path, NOBODY)
+        second.log = tmp_path / "second.log"
+        assert status_of(second) == 1
+        assert f"belongs to a cluster that runs as process {first.pid};" in complaint(second)
+
+
+def test_an_events_address_that_is_taken_is_1_and_named(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"tcp://127.0.0.1:{taken.getsockname()[1]}"
+        cluster = Cluster(tmp_path, NOBODY, events=f"{{bind: '{address}'}}")
+        assert status_of(cluster) == 1
+    assert complaint(cluster).startswith(f"can't bind {address}: Address already in use")
+    assert complaint(cluster).endswith("; is another cluster running?")
+
+
+def test_shards_beyond_what_discord_recommends_are_1_and_told_the_bounds(tmp_path: Path) -> None:
+    with in_thread(Settings(shards=4)) as sim:
+        cluster = Cluster(tmp_path, sim.api, shards="{ids: 2-5}")
+        assert status_of(cluster) == 1
+        assert sim.ledger.connections == []
+    assert complaint(cluster) == (
+        "shards.ids names shard 5, but Discord recommends 4 shards; "
+        "write ids from 0 to 3, or set shards.count"
+    )
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_while_discord_does_not_answer_is_0_and_quick(tmp_path: Path, signum: int) -> None:
+    silent = socket.create_server(("127.0.0.1", 0))
+    api = f"http://127.0.0.1:{silent.getsockname()[1]}/api/v10"
+    with silent, running(tmp_path, api) as cluster:
+        silent.settimeout(20)
+        connection, _ = silent.accept()
+        with connection:
+            assert cluster.process is not None
+            before = time.monotonic()
+            cluster.process.send_signal(signum)
+            assert cluster.process.wait(10) == 0
+            assert time.monotonic() - before < 2.0
+    assert "stopping before any shard was started" in cluster.text()
+    assert "Traceback" not in cluster.text()
+    assert not (cluster.state / "run").exists()
+
+
+def test_a_stop_between_two_attempts_is_0_too(tmp_path: Path) -> None:
+    with running(tmp_path, NOBODY) as cluster:
+        until(lambda: "asking again in" in cluster.text(), "a failed attempt")
+        assert cluster.stop() == 0
+
+
+def test_each_line_of_a_json_log_is_an_object_with_time_level_logger_and_text(tmp_path: Path) -> None:
+    with in_thread(Settings(shards=2, max_concurrency=2)) as sim:
+        cluster = Cluster(tmp_path, sim.api)
+        cluster.start("--log-format", "json")
+        try:
+            cluster.wait_ready()
+            assert cluster.stop() == 0
+        finally:
+            assert cluster.process is not None
+            cluster.process.kill()
+            cluster.process.wait()
+    records = [json.loads(line) for line in cluster.text().splitlines()]
+    assert len(records) > 5
+    for record in records:
+        assert set(record) == {"time", "level", "logger", "text"}
+        assert datetime.fromisoformat(record["time"]).utcoffset() is not None
+    assert {record["level"] for record in records} == {"info"}
+    assert "ready: all 2 shards are live" in [record["text"] for record in records]
+    assert {"gwworker", "gwcluster.coordinator"} <= {record["logger"] for record in records}
+
+
+def test_a_simulator_that_does_not_start_is_1_in_words(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path, NOBODY, shards="{count: 1}")
+    environ = {"HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
+    script = (
+        "import sys, subprocess\n"
+        "from gwcluster.cli import main\n"
+        "sys.executable = '/bin/false'\n"
+        f"main(['run', '--simulate', {str(cluster.file)!r}])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environ, capture_output=True, text=True, check=False, timeout=30
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "the simulator did not start; what it said is above\n"
