@@ -10,6 +10,8 @@ from typing import Literal
 
 LogFormat = Literal["text", "json"]
 
+_TRACEBACKS = logging.Formatter()
+
 
 class _Redact(logging.Filter):
     """Takes the token out of every record, should one ever carry it."""
@@ -19,8 +21,15 @@ class _Redact(logging.Filter):
         self._token = token
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if self._token in (text := record.getMessage()):
+        try:
+            text = record.getMessage()
+        except (ValueError, TypeError, LookupError):  # say it as it is: logging would print the arguments
+            text = f"{record.msg!r} does not fit {record.args!r}"
+            record.msg, record.args = text, None
+        if self._token in text:
             record.msg, record.args = text.replace(self._token, "[token]"), None
+        if record.exc_info:
+            record.exc_text = _TRACEBACKS.formatException(record.exc_info).replace(self._token, "[token]")
         return True
 
 
@@ -35,7 +44,7 @@ class _Json(logging.Formatter):
             "text": record.getMessage(),
         }
         if record.exc_info:
-            fields["traceback"] = self.formatException(record.exc_info)
+            fields["traceback"] = record.exc_text or self.formatException(record.exc_info)
         return json.dumps(fields, ensure_ascii=False)
 
 
