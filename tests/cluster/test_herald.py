@@ -4,7 +4,7 @@ import contextlib
 import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,13 +23,16 @@ Frames = tuple[bytes, bytes, bytes]
 
 
 class Published(Fanin):
-    """Keeps what is published."""
+    """Keeps what is published, and what `look` sees at that moment."""
 
-    def __init__(self) -> None:
+    def __init__(self, look: Callable[[], object] = lambda: None) -> None:
         self.frames: list[Frames] = []
+        self.seen: list[object] = []
+        self._look = look
 
     def publish(self, topic: bytes, header: bytes, payload: bytes) -> None:
         self.frames.append((topic, header, payload))
+        self.seen.append(self._look())
 
 
 @pytest.fixture
@@ -57,6 +60,12 @@ def test_a_failed_shard_is_said_in_its_log_after_all_that_its_worker_wrote(state
         "op": 0,
         "d": {"shard": 3, "state": "failed", "reason": "died too often"},
     }
+
+
+def test_a_failure_is_in_the_log_before_it_is_published(state: StateFolder) -> None:
+    fanin = Published(lambda: [record.name for record in Reader(state.shard(3)).records()])
+    Herald(fanin, state, 16, 2, Retention()).failed(3, "died too often")
+    assert fanin.seen == [["GWCLUSTER_SHARD_STATE"]]
 
 
 def test_the_log_is_free_again_and_the_seq_to_resume_from_is_the_workers(state: StateFolder) -> None:
