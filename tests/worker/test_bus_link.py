@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import zmq
 
-from gwcluster.wire.control import AskPermit, Message, Permit, PermitUsed, Pulse, Unframer, encode
+from gwcluster.wire.control import AskPermit, Message, Permit, PermitUsed, Pulse, Refused, Unframer, encode
 from gwworker.bus_link import Control, Fanin
 
 ENDPOINT = "inproc://fanin"
@@ -234,7 +234,7 @@ def test_figures_are_dropped_while_a_megabyte_is_unread_but_nothing_else_is() ->
             transport = line.control._transport
             assert transport is not None
             while (waiting := transport.get_write_buffer_size()) <= 1 << 20:
-                line.control.tell(AskPermit())
+                line.control.tell(Refused(True, 4004, "x" * 50_000))
             line.control.tell(PULSE)
             assert transport.get_write_buffer_size() == waiting
             line.control.tell(AskPermit())
