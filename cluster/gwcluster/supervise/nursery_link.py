@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import signal
 import socket
 import sys
 from collections import deque
@@ -204,9 +205,10 @@ class NurseryLink:
 
     def kill(self) -> None:
         """Kill the nursery, and with it every worker, at once."""
-        if self._process is not None:
+        if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
+                # Not Process.kill: that looks for the status itself, and asyncio then reports 255.
+                os.kill(self._process.pid, signal.SIGKILL)
 
     def _send(self, message: Message, descriptor: socket.socket | None) -> None:
         self._outbox.append((encode(message), descriptor))
