@@ -22,5 +22,8 @@ class LogError(GwclusterError):
 
 def quoted(value: object) -> str:
     """Return `repr(value)`, cut to `QUOTE_LIMIT` characters, for use in an error message."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except RecursionError:
+        text = f"a {type(value).__name__} that is nested too deeply"
     return text if len(text) <= QUOTE_LIMIT else text[: QUOTE_LIMIT - 1] + "…"
