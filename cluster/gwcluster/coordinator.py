@@ -25,7 +25,7 @@ from gwcluster.herald import Herald
 from gwcluster.identify.bootstrap import ask_until_answered, rest_session
 from gwcluster.identify.gate import Budget, Gate
 from gwcluster.identify.gateway_info import GatewayInfo, Refused
-from gwcluster.identify.ledger import Ledger
+from gwcluster.identify.ledger import Ledger, LedgerError
 from gwcluster.identify.permits import Permits
 from gwcluster.state_folder import StateFolder
 from gwcluster.supervise.crew import Crew
@@ -210,16 +210,22 @@ class Cluster:
         while True:
             await asyncio.sleep(BEACON_INTERVAL_S)
             crew.publish_counts()
-            gate = crew.permits.gate
-            if gate.ask_again_at is None or time.monotonic() < gate.ask_again_at:
-                continue
-            match await self._ask(rest, ledger):
-                case GatewayInfo() as info:
-                    budget = self._budget(info, len(crew.board.views), ledger)
-                    gate.refill(budget, time.monotonic())
-                case Refused() as refused:
-                    crew.refuse(refused.reason)
-                    return
+            ask_at = crew.permits.gate.ask_again_at
+            if crew.supervisor.refused is not None:
+                continue  # a bot that Discord refuses asks nothing more
+            if ask_at is not None and time.monotonic() >= ask_at:
+                try:
+                    await self._refill(crew, rest, ledger)
+                except LedgerError as error:  # asked again later; the shards that are live go on
+                    log.error("the identify budget is not renewed: %s", error)
+
+    async def _refill(self, crew: Crew, rest: aiohttp.ClientSession, ledger: Ledger) -> None:
+        match await self._ask(rest, ledger):
+            case GatewayInfo() as info:
+                budget = self._budget(info, len(crew.board.views), ledger)
+                crew.permits.gate.refill(budget, time.monotonic())
+            case Refused() as refused:
+                crew.refuse(refused.reason)
 
     async def _unless_stopped(self, asking: Coroutine[Any, Any, _Answer]) -> _Answer | None:
         """Return the answer, or None when we are asked to stop first."""

@@ -124,7 +124,7 @@ def _bind(sock: Socket, address: str) -> None:
         sock.bind(address)
     except zmq.ZMQError as error:
         hint = "; is another cluster running?" if error.errno == errno.EADDRINUSE else ""
-        raise FaninError(f"can't bind {address}: {error.strerror}{hint}") from error
+        raise FaninError(f"can't bind {address}: {zmq.strerror(error.errno or 0)}{hint}") from error
 
 
 def _is_listened_at(path: Path) -> bool:

@@ -74,7 +74,7 @@ class Progress:
             elapsed_s = time.monotonic() - self._cluster.started_at
             drawn = draw(self._console, crew, elapsed_s, now=time.monotonic(), wall=time.time())
             self._live.update(drawn, refresh=True)
-            if crew is not None and crew.board.counts.ready == crew.board.counts.total:
+            if crew is not None and seconds_left(crew, time.monotonic()) is None:
                 self._live.stop()
                 return
             await asyncio.sleep(REFRESH_S)

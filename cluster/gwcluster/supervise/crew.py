@@ -73,6 +73,7 @@ class Crew:
         self._nursery: NurseryLink | None = None
         self._links: dict[int, WorkerLink] = {}
         self._refusals: dict[int, str] = {}
+        self._dying: dict[int, int] = {}
         self._farewells: set[int] = set()
         self._published_stop: set[int] = set()
         self._farewell_heard = asyncio.Event()
@@ -144,13 +145,16 @@ class Crew:
     def exited(self, shard: int, pid: int, status: int) -> None:
         """See `nursery_link.Listener`. What it said last may still be on the way: listen first."""
         log.debug("shard %d: process %d ended with status %d", shard, pid, status)
+        self._dying[shard] = pid
         link = self._links.pop(shard, None)
         if link is None:
-            self._bury(shard, status)
+            self._bury(shard, pid, status)
         else:
-            link.when_closed(lambda: self._bury(shard, status))
+            link.when_closed(lambda: self._bury(shard, pid, status))
 
-    def _bury(self, shard: int, status: int) -> None:
+    def _bury(self, shard: int, pid: int, status: int) -> None:
+        if self._dying.pop(shard, None) != pid:
+            return  # the nursery died meanwhile, and everybody was buried with it
         verdict = self.supervisor.exited(shard, status, self._clock())
         if status == WorkerExit.DONE and self.supervisor.draining:
             self._farewells.add(shard)
@@ -164,6 +168,7 @@ class Crew:
         """See `nursery_link.Listener`."""
         log.warning("the nursery ended with status %d", status)
         self._nursery = None
+        self._dying.clear()
         running = set(self.supervisor.children)
         given_up = set(self.supervisor.failed)
         verdict = self.supervisor.nursery_died(self._clock())
@@ -174,6 +179,7 @@ class Crew:
         for shard in sorted(running | (self.supervisor.failed.keys() - given_up)):
             self._note_death(shard, "the nursery ended")
         self._say(verdict)
+        self._stop_the_hopeless()
         self._news.set()
 
     def said(self, shard: int, message: Message) -> None:
@@ -212,11 +218,15 @@ class Crew:
 
     def _stop_the_hopeless(self) -> None:
         """When Discord refuses the cluster nobody identifies any more; sessions that live may go on."""
-        if self.supervisor.refused is None:
+        refused = self.supervisor.refused
+        if refused is None:
             return
         for shard, view in self.board.views.items():
             if view.state is ShardState.QUEUED:
                 self.supervisor.stop(shard, self._clock())
+            elif shard not in self.supervisor.children and shard not in self.supervisor.failed:
+                self.supervisor.failed[shard] = refused  # it waited for its start, which won't come
+                self._note_death(shard, refused)
 
     def _gone(self, shard: int) -> None:
         self.permits.worker_ended(shard)

@@ -548,3 +548,38 @@ def test_a_worker_that_dies_with_its_permit_has_used_it_for_the_ledger() -> None
         rig.drain()
 
     assert rig.play(story) == 0
+
+
+def test_a_worker_that_died_just_before_its_nursery_is_not_buried_in_place_of_its_successor() -> None:
+    rig = Rig(0)
+
+    async def story(_: object) -> None:
+        rig.live(0)
+        link = rig.exits(0, -SIGKILL)
+        rig.crew.nursery_ended(-SIGKILL)
+        await asyncio.sleep(1.0)
+        assert len(rig.forks) == 2
+        assert link.then is not None
+        link.then()
+        await asyncio.sleep(1.0)
+        assert rig.crew.supervisor.children == {0: 100}
+        assert len(rig.forks) == 2
+        rig.drain()
+
+    assert rig.play(story) == 0
+
+
+def test_a_shard_that_waits_for_its_start_is_failed_when_discord_refuses_the_cluster() -> None:
+    rig = Rig(0, 1, 2)
+
+    async def story(_: object) -> None:
+        rig.live(0)
+        rig.dies(1, FAILED)
+        rig.crew.said(2, Refused(True, 4014, "4014 disallowed intents"))
+        rig.dies(2, REFUSED)
+        assert rig.states() == ["live", "failed", "failed"]
+        assert [shard for shard, _ in rig.herald.failures] == [2, 1]
+        rig.dies(0, -SIGKILL)
+        assert rig.states() == ["failed", "failed", "failed"]
+
+    assert rig.play(story) == 64
