@@ -270,6 +270,26 @@ def test_two_payloads_in_one_message_are_both_logged(tmp_path: Path) -> None:
     run(main())
 
 
+def test_two_payloads_in_one_message_of_a_zlib_stream_are_both_logged(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with Rig(tmp_path, compression="zlib-stream").at_work() as rig:
+            visit = await rig.visit()
+            deflate = zlib.compressobj()
+
+            def packed(payload: bytes) -> bytes:
+                return deflate.compress(payload) + deflate.flush(zlib.Z_SYNC_FLUSH)
+
+            await visit.peer.send(packed(b'{"t":null,"s":null,"op":10,"d":{"heartbeat_interval":41250}}'))
+            assert (await visit.got())["op"] == 2
+            await visit.peer.send(packed(json.dumps(ready()).encode()))
+            one, two = (b'{"t":"TYPING_START","s":%d,"op":0,"d":{"user_id":"1"}}' % seq for seq in (2, 3))
+            await visit.peer.send(packed(one) + packed(two))
+            await rig.until_seq(3)
+            assert rig.seqs() == [1, 2, 3]
+
+    run(main())
+
+
 def test_an_unknown_op_is_ignored(tmp_path: Path) -> None:
     async def main() -> None:
         async with Rig(tmp_path).at_work() as rig:

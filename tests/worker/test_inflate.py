@@ -117,6 +117,22 @@ def test_two_payloads_in_one_message_come_together_for_the_parser_to_part() -> N
     assert [piece for _, piece in read(both)] == [PAYLOADS[1], PAYLOADS[2]]
 
 
+def test_only_a_payload_that_one_message_brought_alone_is_known_to_be_whole() -> None:
+    peer, stream = Zlib(), ZlibStream()
+    stream.feed(peer.message(PAYLOADS[1]))
+    assert stream.whole
+    stream.feed(peer.message(PAYLOADS[2]) + peer.message(PAYLOADS[3]))
+    assert not stream.whole
+    stream.feed(peer.message(PAYLOADS[4]))
+    assert stream.whole
+    message = peer.message(PAYLOADS[5])
+    stream.feed(message[:-2])
+    assert stream.feed(message[-2:] + peer.message(PAYLOADS[6])) == PAYLOADS[5] + PAYLOADS[6]
+    assert not stream.whole
+    assert inflater("zstd-stream").whole
+    assert not inflater("none").whole
+
+
 def test_the_end_of_one_payload_does_not_wait_in_vain_for_the_next() -> None:
     peer, stream = Zlib(), ZlibStream()
     one, two = peer.message(PAYLOADS[1]), peer.message(PAYLOADS[2])

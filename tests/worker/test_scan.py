@@ -246,6 +246,13 @@ def test_two_payloads_in_one_message_are_two() -> None:
     assert read(one + two) == [(Dispatch("A", 1), one), (Dispatch("B", 2), two)]
 
 
+def test_the_braces_of_a_payload_known_to_be_whole_are_not_counted_but_its_end_is_looked_at() -> None:
+    uneven = dispatch({"content": "{"}, "A", 1)
+    assert scan(uneven) is None
+    assert scan(uneven, whole=True) == Dispatch("A", 1)
+    assert scan(uneven[:-2], whole=True) is None
+
+
 def test_an_ack_glued_to_a_dispatch_gets_lost_neither_way() -> None:
     one, ack = dispatch({}, "A", 1), b'{"t":null,"s":null,"op":11,"d":null}'
     assert [said for said, _ in read(ack + one)] == [Ack(), Dispatch("A", 1)]

@@ -138,7 +138,7 @@ class Drive:
                 payload = message if text else self._inflater.feed(message)
                 if payload is None:
                     continue
-                head = scan(payload)
+                head = scan(payload, whole=self._inflater.whole and not text)
                 if head is not None:
                     self._dispatch(head, payload, now, at)
                     continue

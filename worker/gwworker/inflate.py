@@ -22,7 +22,13 @@ https://docs.discord.com/developers/events/gateway#zlib-stream"""
 
 
 class Inflater(Protocol):
-    """Turns messages into payloads, in order."""
+    """Turns messages into payloads, in order.
+
+    Attributes:
+        whole: the framing itself shows that the last payload is one payload, neither cut nor glued.
+    """
+
+    whole: bool
 
     def feed(self, message: bytes) -> bytes | None:
         """Return the payload that `message` completes, or None while it is incomplete.
@@ -33,7 +39,9 @@ class Inflater(Protocol):
 
 
 class Plain:
-    """No compression: a message is a payload."""
+    """No compression: a message is a payload, if the peer keeps to that."""
+
+    whole = False
 
     def feed(self, message: bytes) -> bytes | None:
         """See `Inflater`."""
@@ -48,6 +56,7 @@ class ZlibStream:
     """
 
     def __init__(self, max_payload_bytes: int = MAX_PAYLOAD_BYTES) -> None:
+        self.whole = False
         self._max = max_payload_bytes
         self._inflate = zlib.decompressobj()
         self._parts: list[bytes] = []
@@ -66,6 +75,7 @@ class ZlibStream:
         if self._inflate.eof:
             raise BadPayloadError("zlib-stream ended; it should last as long as its connection")
         if not self._parts and message.endswith(_FLUSH):
+            self.whole = message.count(_FLUSH) == 1
             self._size = 0
             self._tail = b""
             return part
@@ -74,6 +84,7 @@ class ZlibStream:
         if self._tail != _FLUSH:
             return None
         payload = b"".join(self._parts)
+        self.whole = False
         self._parts.clear()
         self._size = 0
         self._tail = b""
@@ -82,6 +93,8 @@ class ZlibStream:
 
 class ZstdStream:
     """zstd-stream: one frame over the whole connection; each message is exactly one payload."""
+
+    whole = True
 
     def __init__(self, max_payload_bytes: int = MAX_PAYLOAD_BYTES) -> None:
         self._max = max_payload_bytes

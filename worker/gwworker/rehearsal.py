@@ -106,7 +106,7 @@ def _messages(job: Job) -> None:
             assert isinstance(frame, Frame)
             inflated = inflate.feed(bytes(frame.data))
             assert inflated == payload
-            scan(inflated)
+            scan(inflated, whole=inflate.whole)
             read(b'{"op":11}')
         core.send_text(b"{}")
         core.data_to_send()

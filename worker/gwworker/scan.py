@@ -72,24 +72,31 @@ class UnknownOp:
 Payload = Dispatch | Hello | Ack | BeatRequest | Reconnect | InvalidSession | UnknownOp
 
 
-def scan(payload: bytes) -> Dispatch | None:
+def scan(payload: bytes, *, whole: bool = False) -> Dispatch | None:
     """Return the dispatch in `payload` if its beginning and its braces leave no doubt, else None.
 
     Quotes inside Discord's strings are escaped, so no text of a user can forge the prefix. Cut or glued
     payloads are left to `parse`: a cut one ends wrongly or lacks a brace (but for a cut right after braces
     in someone's text, which no framing of websockets or zstd makes), and `}{"` is in no valid JSON (inside
     a string its quote would be escaped).
+
+    Args:
+        payload: as inflated.
+        whole: the framing showed that it is neither cut nor glued, so its braces need no counting.
     """
     match = _DISPATCH.match(payload)
     if (
         match is None
         or payload[-1] != 0x7D
-        or payload.count(b"{") != payload.count(b"}")
-        or b'}{"' in payload
+        or not (whole or _is_one_object(payload))
         or not (payload.isascii() or _is_utf8(payload))
     ):
         return None
     return Dispatch(match[1].decode("ascii"), int(match[2]))
+
+
+def _is_one_object(payload: bytes) -> bool:
+    return payload.count(b"{") == payload.count(b"}") and b'}{"' not in payload
 
 
 def parse(payload: bytes) -> Payload:
