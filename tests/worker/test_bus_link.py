@@ -81,6 +81,21 @@ def test_a_coordinator_that_does_not_read_is_never_waited_for_and_gets_all_in_or
     run(main())
 
 
+def test_an_event_does_not_overtake_those_that_wait_when_there_is_room_again(
+    context: zmq.Context[zmq.Socket[bytes]], coordinator: zmq.Socket[bytes]
+) -> None:
+    async def main() -> None:
+        fanin = Fanin(context, ENDPOINT)
+        fanin.push(event(n) for n in range(1500))
+        got = [coordinator.recv_multipart()[1] for _ in range(1000)]
+        fanin.push([event(1500)])
+        got += [coordinator.recv_multipart()[1] for _ in range(501)]
+        assert got == [b"header %d" % n for n in range(1501)]
+        await fanin.close()
+
+    run(main())
+
+
 def test_what_waits_is_bounded_in_bytes_and_what_finds_no_room_is_counted(
     context: zmq.Context[zmq.Socket[bytes]], coordinator: zmq.Socket[bytes]
 ) -> None:

@@ -374,6 +374,16 @@ def test_a_session_whose_events_are_all_filtered_out_is_resumed_with_its_own_seq
     run(main())
 
 
+def test_a_resume_does_not_ask_again_for_what_was_filtered_out_a_moment_ago(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with Rig(tmp_path, exclude=["TYPING_START"]).at_work() as rig:
+            visit = await live(rig)
+            await visit.say(event(2, "TYPING_START"), event(3, "TYPING_START"), {"op": 7, "d": None})
+            assert (await (await rig.visit()).hello())["d"]["seq"] == 3
+
+    run(main())
+
+
 def test_a_disk_that_refuses_the_session_does_not_end_the_connection(tmp_path: Path) -> None:
     (tmp_path / "session.json.tmp").mkdir()
 

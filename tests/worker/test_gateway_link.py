@@ -183,14 +183,15 @@ def test_fragments_become_one_message_also_around_a_ping() -> None:
         async def gateway(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             answer = await upgraded(reader)
             first, second, last = b"\x01\x03abc", b"\x00\x03def", frame(0, b"ghi")
-            writer.write(answer + first + frame(9, b"are you there") + second + last + frame(2, b"x"))
+            again = b"\x02\x01x" + frame(0, b"y")
+            writer.write(answer + first + frame(9, b"are you there") + second + last + again)
             pong = await reader.readexactly(2)
             assert pong[0] == 0x8A
             await reader.read()
 
         async with raw_linked(gateway) as (_, heard):
             await heard.until(lambda heard: len(heard.messages) == 2)
-            assert heard.messages == [(True, b"abcdefghi"), (False, b"x")]
+            assert heard.messages == [(True, b"abcdefghi"), (False, b"xy")]
 
     run(main())
 

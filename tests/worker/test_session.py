@@ -422,6 +422,14 @@ def test_a_resume_host_that_refuses_is_left_for_the_rest_address_and_tried_again
     assert rig.greeting().do(Hello(41.25)) == [RESUME]
 
 
+@pytest.mark.parametrize("code", [None, 1001, 4000])
+def test_a_resume_host_that_closes_before_hello_is_left_for_the_rest_address(code: int | None) -> None:
+    rig = Rig(SAVED).greeting()
+    rig.lose(code)
+    assert rig.redial() == Dial(None)
+    assert rig.do(Opened(), Hello(41.25)) == [RESUME]
+
+
 def test_failed_dials_do_not_cost_the_session() -> None:
     rig = Rig(SAVED)
     for _ in range(20):
