@@ -251,6 +251,7 @@ def test_the_braces_of_a_payload_known_to_be_whole_are_not_counted_but_its_end_i
     assert scan(uneven) is None
     assert scan(uneven, whole=True) == Dispatch("A", 1)
     assert scan(uneven[:-2], whole=True) is None
+    assert scan(dispatch({}, "A", 1) * 2, whole=True) is None
 
 
 def test_an_ack_glued_to_a_dispatch_gets_lost_neither_way() -> None:

@@ -25,7 +25,7 @@ class Inflater(Protocol):
     """Turns messages into payloads, in order.
 
     Attributes:
-        whole: the framing itself shows that the last payload is one payload, neither cut nor glued.
+        whole: the framing itself shows that the last payload is not cut.
     """
 
     whole: bool

@@ -82,21 +82,18 @@ def scan(payload: bytes, *, whole: bool = False) -> Dispatch | None:
 
     Args:
         payload: as inflated.
-        whole: the framing showed that it is neither cut nor glued, so its braces need no counting.
+        whole: the framing showed that it is not cut, so its braces need no counting.
     """
     match = _DISPATCH.match(payload)
     if (
         match is None
         or payload[-1] != 0x7D
-        or not (whole or _is_one_object(payload))
+        or not (whole or payload.count(b"{") == payload.count(b"}"))
+        or b'}{"' in payload
         or not (payload.isascii() or _is_utf8(payload))
     ):
         return None
     return Dispatch(match[1].decode("ascii"), int(match[2]))
-
-
-def _is_one_object(payload: bytes) -> bool:
-    return payload.count(b"{") == payload.count(b"}") and b'}{"' not in payload
 
 
 def parse(payload: bytes) -> Payload:
