@@ -14,30 +14,13 @@ from gwcluster.discord import is_loopback_url
 from gwcluster.identify.gateway_info import (
     MAX_BODY_BYTES,
     GatewayInfo,
-    GatewayInfoError,
     Ok,
     Refused,
     RestAnswer,
     Retry,
     decide,
-    parse,
 )
 from gwcluster.identify.ledger import LedgerError
-
-__all__ = [
-    "GatewayInfo",
-    "GatewayInfoError",
-    "NotBefore",
-    "Ok",
-    "Refused",
-    "RestAnswer",
-    "Retry",
-    "ask_until_answered",
-    "decide",
-    "fetch",
-    "parse",
-    "rest_session",
-]
 
 REQUEST_TIMEOUT_S: Final = 10.0
 

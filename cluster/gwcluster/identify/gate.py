@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from gwcluster.discord import IDENTIFY_WINDOW_S
 from gwcluster.identify.breaker import PROBE_S, Breaker
 from gwcluster.identify.budget import Budget
 from gwcluster.identify.forecast import Place, forecast
@@ -22,7 +23,7 @@ from gwcluster.identify.windows import Windows
 
 __all__ = ["LEASE_S", "WINDOW_S", "Budget", "Gate", "Grant"]
 
-WINDOW_S: Final = 5.25
+WINDOW_S: Final = IDENTIFY_WINDOW_S + 0.25
 """Discord's 5 s, and a margin for the way that the frame takes."""
 
 LEASE_S: Final = 20.0

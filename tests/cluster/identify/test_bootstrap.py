@@ -13,14 +13,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from gwcluster.identify.bootstrap import (
-    GatewayInfo,
-    Refused,
-    RestAnswer,
-    ask_until_answered,
-    fetch,
-    rest_session,
-)
+from gwcluster.identify.bootstrap import ask_until_answered, fetch, rest_session
+from gwcluster.identify.gateway_info import GatewayInfo, Refused, RestAnswer
 from gwcluster.identify.ledger import Ledger, LedgerError
 
 TOKEN = "MTk4.secret.token"
