@@ -108,6 +108,18 @@ SEND_BYTES: Final = 4096
 """Largest payload that a client may send.
 https://docs.discord.com/developers/events/gateway#sending-events"""
 
+MEMBER_IDS: Final = 100
+"""Most users that one REQUEST_GUILD_MEMBERS may name.
+https://docs.discord.com/developers/events/gateway-events#request-guild-members"""
+
+NONCE_BYTES: Final = 32
+"""Longest nonce of REQUEST_GUILD_MEMBERS; a longer one is ignored, and its answer can't be told from others.
+https://docs.discord.com/developers/events/gateway-events#request-guild-members"""
+
+ALL_MEMBERS_SPACING_S: Final = 30.0
+"""All members of one guild may be asked for once in this time.
+https://docs.discord.com/developers/events/gateway-events#request-guild-members"""
+
 
 def shard_of(guild_id: int, shards: int) -> int:
     """Return the shard, 0 to `shards` - 1, that receives the events of a guild.

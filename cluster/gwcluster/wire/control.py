@@ -146,6 +146,41 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
+class Command:
+    """Coordinator to worker: send `{"op": op, "d": d}` to Discord. Answered with one `CommandDone`.
+
+    Attributes:
+        id: the coordinator's, never used twice.
+        op, d: as a bot gave them, unchecked.
+        ttl_s: how long it may wait to be sent; None: what its opcode deserves.
+    """
+
+    id: int
+    op: Any
+    d: Any
+    ttl_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class CommandDone:
+    """Worker to coordinator: what became of the command `id`.
+
+    Attributes:
+        code: None if all is well, else one of `refusals.Refusal`.
+        message: words for people.
+        retry_after_s: when to try again, if a refusal says so.
+        written_at: monotonic moment at which the socket had taken it; None also when a later command
+            of the same kind made it superfluous.
+    """
+
+    id: int
+    code: str | None
+    message: str
+    retry_after_s: float | None
+    written_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Fork:
     """Coordinator to nursery, with one descriptor attached: make a worker that owns it."""
 
@@ -188,6 +223,8 @@ Message = (
     | StateChanged
     | Pulse
     | Refused
+    | Command
+    | CommandDone
     | Fork
     | Signal
     | Forked

@@ -12,6 +12,8 @@ from gwcluster.errors import WireError
 from gwcluster.wire.codec import pack
 from gwcluster.wire.control import (
     AskPermit,
+    Command,
+    CommandDone,
     Exited,
     Fork,
     Forked,
@@ -41,6 +43,8 @@ MESSAGES: list[Message] = [
     StateChanged("backoff", "no “network”", None),
     Pulse(7, 1, 2, 3, None, 1.5, None, 4, 5, 6, 2**40, "disk full"),
     Refused(cluster=True, code=4004, reason="Authentication failed."),
+    Command(8, 4, {"guild_id": "2909267986263572999", "channel_id": None}, None),
+    CommandDone(8, "rate_limited", "once in 30 s", 12.5, None),
     Fork(3),
     Signal(4711, 15),
     Forked(3, 4711),
@@ -84,7 +88,7 @@ def test_a_message_is_there_with_its_last_byte() -> None:
     for message in MESSAGES:
         ends.append(ends[-1] + len(encode(message)))
     assert [at for at, count in enumerate(counts, start=1) if count] == ends[1:]
-    assert sum(counts) == 14
+    assert sum(counts) == 16
 
 
 @pytest.mark.parametrize("length", [(1 << 20) + 1, 0xFFFFFFFF])
