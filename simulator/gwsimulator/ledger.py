@@ -15,11 +15,15 @@ from gwsimulator.records import (
     Command,
     Connection,
     Dispatch,
+    Frame,
+    Hello,
     Identify,
     Other,
+    Refused,
     RestCall,
     Resume,
     Rule,
+    Stall,
     Violation,
 )
 
@@ -36,6 +40,10 @@ class Sink(Protocol):
 
 _KINDS: Final = {
     Connection: "connection",
+    Refused: "refused",
+    Hello: "hello",
+    Frame: "frame",
+    Stall: "stall",
     Identify: "identify",
     Resume: "resume",
     Close: "close",
@@ -58,6 +66,10 @@ class Ledger:
     """Dispatch lines carry `payload` (base64) instead of `sha256`."""
 
     connections: list[Connection] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+    hellos: list[Hello] = field(default_factory=list)
+    frames: list[Frame] = field(default_factory=list)
+    stalls: list[Stall] = field(default_factory=list)
     identifies: list[Identify] = field(default_factory=list)
     resumes: list[Resume] = field(default_factory=list)
     closes: list[Close] = field(default_factory=list)
@@ -121,6 +133,14 @@ class Ledger:
         match record:
             case Connection():
                 self.connections.append(record)
+            case Refused():
+                self.refused.append(record)
+            case Hello():
+                self.hellos.append(record)
+            case Frame():
+                self.frames.append(record)
+            case Stall():
+                self.stalls.append(record)
             case Identify():
                 self.identifies.append(record)
             case Resume():

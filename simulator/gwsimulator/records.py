@@ -17,6 +17,7 @@ Rule = Literal[
     "bad_payload",  # `d` lacks what its op needs
     "bad_presence",  # a presence lacks one of its four fields
     "bad_token",  # IDENTIFY or RESUME with an invalid token
+    "bucket_order",  # a shard's first IDENTIFY before one of an earlier bucket
     "daily_limit",  # more IDENTIFYs than a day allows
     "disallowed_intents",  # a privileged intent that was not granted
     "heartbeat_seq",  # a heartbeat's `d` beyond what was sent
@@ -25,11 +26,15 @@ Rule = Literal[
     "invalid_seq",  # RESUME from a seq that was never sent
     "invalid_shard",  # shard not [id, count] with 0 <= id < count
     "invalid_version",  # gateway version other than 10
+    "invalid_answers",  # more than 10,000 REST answers 401, 403 or 429 in 10 minutes
     "large_threshold",  # outside 50 to 250
     "late_heartbeat",  # no heartbeat in time
     "missing_intents",  # IDENTIFY without intents
+    "members_intent",  # op 8 for members or presences that the intents don't cover
     "missing_properties",  # IDENTIFY without properties
     "not_authenticated",  # a command before READY or after op 9
+    "presence_rate",  # more than 5 presences in 20 s
+    "rest_rate",  # more REST requests in a second than are allowed
     "resume_compression",  # RESUME under another compression than the session's
     "resume_url_without_query",  # resume_gateway_url used without v or encoding
     "send_rate",  # more than 120 messages in 60 s
@@ -79,6 +84,42 @@ class Connection:
 
 
 @dataclass(frozen=True, slots=True)
+class Refused:
+    """A dial that became no websocket: `status` is the HTTP one, 0 when there was no answer at all."""
+
+    at: float
+    host: str
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """A HELLO that was sent."""
+
+    at: float
+    link: int
+    interval_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A message of a client, whatever is in it, and its bytes."""
+
+    at: float
+    link: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """The server stopped reading and writing on an open connection, or went on."""
+
+    at: float
+    link: int
+    stalled: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Identify:
     """An IDENTIFY that arrived. `outcome` is `ready`, `op9` or the close code as text."""
 
@@ -103,6 +144,10 @@ class Resume:
     seq: int
     outcome: str
     replayed: int
+    same_token: bool = True
+    """The token was the one that the session began with."""
+    took_over: int | None = None
+    """The connection that still had the session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +180,8 @@ class RestCall:
     at: float
     path: str
     status: int
+    not_before: float | None = None
+    """When it may be asked again, as a 429 told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +192,7 @@ class Beat:
     link: int
     shard: int | None
     seq: int | None
+    session: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,5 +206,18 @@ class Command:
     data: Any
 
 
-Other = Connection | Identify | Resume | Close | Violation | RestCall | Beat | Command
+Other = (
+    Connection
+    | Refused
+    | Hello
+    | Frame
+    | Stall
+    | Identify
+    | Resume
+    | Close
+    | Violation
+    | RestCall
+    | Beat
+    | Command
+)
 """Every record but a dispatch."""
