@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-import abc
-from collections import deque
-from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
-from gwsimulator.effects import Effect, Send
+from gwsimulator.answer_controls import AnswerControls
+from gwsimulator.dial_controls import DialControls
+from gwsimulator.effects import Effect, Later, Send
 from gwsimulator.ledger import Ledger
 from gwsimulator.links import BEAT_NOW, Link, Links
+from gwsimulator.orders import Order, Shard
 from gwsimulator.payloads import encode
 from gwsimulator.rules import Gateway
-from gwsimulator.scenario import Faults, Greeting, Mangle, Refusal, RestFault
+from gwsimulator.wire_controls import WireControls
 from gwsimulator.world import Event
 
-Order = Callable[[Gateway, float], list[Effect]]
-"""Decides at a moment; what it returns is performed."""
+__all__ = ["Controls", "Order"]
+
+_USUAL: Final = object()
 
 
-class Controls(abc.ABC):
-    """The same for a simulator in this event loop and for one in a thread of its own."""
+class Controls(DialControls, AnswerControls, WireControls):
+    """The same for a simulator in this event loop and for one in a thread of its own.
+
+    `shard` None stands for every connection, also those that have no shard yet.
+    """
 
     ledger: Ledger
-
-    @abc.abstractmethod
-    def order(self, order: Order) -> None:
-        """Carry out an order before returning."""
 
     # ------------------------------------------------------------------ events
 
@@ -54,27 +54,64 @@ class Controls(abc.ABC):
 
         self.order(order)
 
-    def op1(self, shard: int) -> None:
-        """Ask for a heartbeat at once."""
-        self._each(shard, lambda _, link, __: [Send(link.id, BEAT_NOW)])
+    def op1(self, shard: Shard, times: int = 1) -> None:
+        """Ask for a heartbeat at once, several times over."""
+        self._each(shard, lambda _, link, __: [Send(link.id, BEAT_NOW)] * times)
 
     # ------------------------------------------------------------------ ends
 
-    def op7(self, shard: int) -> None:
+    def op7(self, shard: Shard) -> None:
         """Ask the shard to reconnect."""
         self._each(shard, lambda links, link, now: links.ask_to_reconnect(link, now))
 
-    def op9(self, shard: int, *, resumable: bool) -> None:
-        """Invalidate the shard's session."""
-        self._each(shard, lambda links, link, now: links.invalidate(link, now, resumable=resumable))
+    def op9(
+        self,
+        shard: Shard,
+        *,
+        resumable: bool = False,
+        d: Any = _USUAL,
+        without_d: bool = False,
+        delay_s: float = 0.0,
+    ) -> None:
+        """Invalidate the shard's session.
 
-    def close(self, shard: int, code: int, reason: str = "") -> None:
+        Args:
+            shard: whose session.
+            resumable: it can still be resumed; what `d` says too, unless one of the next two is given.
+            d: what to write there, e.g. null or a text.
+            without_d: leave `d` out.
+            delay_s: send it so late; the session ends then.
+        """
+
+        def act(links: Links, link: Link, now: float) -> list[Effect]:
+            effects = links.invalidate(link, now, resumable=resumable)
+            if without_d:
+                return [Send(link.id, b'{"t":null,"s":null,"op":9}')]
+            if d is not _USUAL:
+                return [Send(link.id, encode({"t": None, "s": None, "op": 9, "d": d}))]
+            return effects
+
+        def later(links: Links, link: Link, now: float) -> list[Effect]:
+            def due(gateway: Gateway, at: float) -> list[Effect]:
+                there = gateway.links.get(link.id)
+                return [] if there is None else act(links, there, at)
+
+            links.timers.set(now + delay_s, Later(due))
+            return []
+
+        self._each(shard, later if delay_s > 0 else act)
+
+    def close(self, shard: Shard, code: int, reason: str = "") -> None:
         """Close the shard's connection with a code."""
         self._each(shard, lambda links, link, now: links.hang_up(link, code, reason, now))
 
-    def abort(self, shard: int) -> None:
+    def abort(self, shard: Shard) -> None:
         """Reset the shard's connection."""
         self._each(shard, lambda links, link, now: links.cut(link, now))
+
+    def eof(self, shard: Shard) -> None:
+        """End the shard's connection by an end of file, without a close frame."""
+        self._each(shard, lambda links, link, now: links.cut(link, now, in_turn=True, fin=True))
 
     def forget_session(self, shard: int) -> None:
         """Forget the shard's sessions without a word: the next RESUME gets op 9."""
@@ -83,64 +120,5 @@ class Controls(abc.ABC):
             for session in gateway.sessions.on_shard(shard):
                 gateway.sessions.drop(session)
             return []
-
-        self.order(order)
-
-    # ------------------------------------------------------------------ faults
-
-    def drop_acks(self, shard: int, dropped: bool = True) -> None:
-        """Answer no heartbeat of this shard, on this and later connections, until told otherwise."""
-        if dropped:
-            self._plan(lambda faults: faults.without_acks.add(shard))
-        else:
-            self._plan(lambda faults: faults.without_acks.discard(shard))
-
-    def stall(self, shard: int, stalled: bool = True) -> None:
-        """Stop reading and writing on the shard's connection, leaving it open; or go on."""
-        self._each(shard, lambda links, link, now: links.stall(link, now, stalled=stalled))
-
-    def mangle(self, shard: int, *how: Mangle) -> None:
-        """Have the shard's next dispatches duplicated, preceded by a gap, or corrupted on the wire."""
-        self._plan(lambda faults: faults.dispatches.setdefault(shard, deque()).extend(how))
-
-    def greet(self, *how: Greeting) -> None:
-        """Have the next connections met by silence, op 7, a refusal, ... instead of a plain HELLO."""
-        self._plan(lambda faults: faults.greetings.extend(how))
-
-    def refuse_identify(self, *how: Refusal) -> None:
-        """Have the next IDENTIFYs that would be accepted end in a close code, `op9`, `silent` or `abort`."""
-        self._plan(lambda faults: faults.identifies.extend(how))
-
-    def refuse_resume(self, *how: Refusal) -> None:
-        """Have the next RESUMEs that would be accepted end in a close code, `op9`, `silent` or `abort`."""
-        self._plan(lambda faults: faults.resumes.extend(how))
-
-    def rest_fault(
-        self,
-        *,
-        status: int,
-        headers: Mapping[str, str] | None = None,
-        body: bytes | str = b"",
-        times: int = 1,
-        delay_s: float = 0.0,
-        path: str | None = None,
-    ) -> None:
-        """Have REST answer the next `times` calls (of paths that end in `path`) with this; status 0 cuts."""
-        raw = body.encode() if isinstance(body, str) else body
-        fault = RestFault(status, raw, dict(headers or {}), delay_s, path)
-        self._plan(lambda faults: faults.rest.extend([fault] * times))
-
-    def _plan(self, change: Callable[[Faults], None]) -> None:
-        def order(gateway: Gateway, _: float) -> list[Effect]:
-            change(gateway.faults)
-            return []
-
-        self.order(order)
-
-    def _each(self, shard: int, act: Callable[[Links, Link, float], list[Effect]]) -> None:
-        def order(gateway: Gateway, now: float) -> list[Effect]:
-            return [
-                effect for link in gateway.links.of_shard(shard) for effect in act(gateway.links, link, now)
-            ]
 
         self.order(order)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gwsimulator.effects import Effect, Send
+from gwsimulator.effects import Effect
+from gwsimulator.faults import Faults
 from gwsimulator.ledger import Ledger
-from gwsimulator.scenario import Faults
+from gwsimulator.mangles import mangled
 from gwsimulator.sessions import Session, Sessions
 from gwsimulator.world import Event
 
@@ -37,13 +38,9 @@ class Delivery:
 
     def dispatch(self, session: Session, event: Event, now: float) -> list[Effect]:
         """Dispatch to one session; without a connection it only goes into the replay buffer."""
-        mangle = self.faults.next_mangle(session.place[0]) if self.faults.dispatches else None
+        mangle = self.faults.dispatches.take(session.place[0])
         if mangle == "gap":
             session.seq += 5
         payload = session.stamp(event.name, session.view(event))
         self.ledger.dispatch(now, session.id, session.place, session.seq, event.name, payload)
-        if session.link is None:
-            return []
-        if mangle == "duplicate":
-            return [Send(session.link, payload), Send(session.link, payload)]
-        return [Send(session.link, payload, mangle == "corrupt")]
+        return [] if session.link is None else mangled(session.link, payload, mangle)

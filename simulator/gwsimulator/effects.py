@@ -4,17 +4,57 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from gwsimulator.rules import Gateway
+
+    Order: TypeAlias = "Callable[[Gateway, float], list[Effect]]"
+    """Decides at a moment; what it returns is performed."""
+
+
+Spoil = Literal["broken", "text", "end_stream", "pieces", "half"]
+"""What becomes of a payload on the wire.
+
+A bit is flipped; it goes as text beside the compression; the compression's stream ends with it; its bytes
+come one by one; half of its frame comes, and nothing more ever.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Send a payload. `broken`: with a bit flipped on the wire."""
+    """Send a payload."""
 
     link: int
     payload: bytes
-    broken: bool = False
+    spoil: Spoil | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SendMessage:
+    """Send a websocket message beside the compression, as text or binary."""
+
+    link: int
+    data: bytes
+    text: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SendFrames:
+    """Put bytes into the TCP stream as they are: websocket frames, or what looks like them."""
+
+    link: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Inflate:
+    """Send a message of `size` bytes that compress to next to nothing."""
+
+    link: int
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,20 +68,57 @@ class Hangup:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """End the connection without any frame: a TCP reset."""
+    """End the connection without any frame: a TCP reset.
+
+    `in_turn`: after everything before it. `fin`: an end of file instead of a reset.
+    """
 
     link: int
+    in_turn: bool = False
+    fin: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Freeze:
-    """Stop reading and writing on a connection that stays open, or go on."""
+    """Stop reading, or writing, on a connection that stays open, or go on."""
 
     link: int
-    frozen: bool
+    reads: bool
+    writes: bool
 
 
-Effect = Send | Hangup | Cut | Freeze
+@dataclass(frozen=True, slots=True)
+class Drip:
+    """Send no more than so many bytes per second; None: as fast as it goes."""
+
+    link: int
+    bytes_per_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """Let a host listen, or refuse every TCP connection."""
+
+    host: str
+    up: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SwapResumeHost:
+    """Open another resume host, for the next READYs to name; the ones before it go on listening."""
+
+
+Queued = Send | SendMessage | SendFrames | Inflate | Hangup | Cut
+"""What is done to a connection in turn."""
+
+Effect = Queued | Freeze | Drip | Listen | SwapResumeHost
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """Do what a script has set for later."""
+
+    order: Order
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +165,7 @@ class SendAway:
     link: int
 
 
-Timer = BeatDue | Greet | Refuse | HangupLater | Expire | SendAway
+Timer = BeatDue | Greet | Refuse | HangupLater | Expire | SendAway | Later
 
 
 @dataclass(slots=True)

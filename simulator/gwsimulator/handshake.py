@@ -13,13 +13,12 @@ from typing import Any, Final
 
 from gwsimulator.delivery import Delivery
 from gwsimulator.effects import Effect, Greet, Refuse, Send, SendAway, Timers
+from gwsimulator.faults import Faults, Refused
 from gwsimulator.identify import Identity, Refusal, bare, judge
 from gwsimulator.ledger import Ledger
-from gwsimulator.limits import DailyLimit, IdentifyWindows
+from gwsimulator.limits import BucketOrder, DailyLimit, IdentifyWindows
 from gwsimulator.links import INVALID, Link, Links, Phase
 from gwsimulator.records import Identify, Resume
-from gwsimulator.scenario import Faults
-from gwsimulator.scenario import Refusal as Scripted
 from gwsimulator.sessions import Session, Sessions, buffer_size
 from gwsimulator.settings import Settings
 from gwsimulator.vocabulary import CloseCode
@@ -44,12 +43,18 @@ class Handshake:
     new_session_id: Callable[[], str]
     revoked: set[str] = field(default_factory=set)
     windows: IdentifyWindows = field(init=False)
+    buckets: BucketOrder = field(init=False)
     daily: DailyLimit = field(init=False)
 
     def __post_init__(self) -> None:
         """Start with full limits."""
-        self.windows = IdentifyWindows(self.settings.max_concurrency, self.settings.identify_window_s)
-        self.daily = DailyLimit(self.settings.daily_limit, self.settings.identifies_used)
+        settings = self.settings
+        self.windows = IdentifyWindows(
+            settings.max_concurrency, settings.identify_window_s, settings.identify_window_from
+        )
+        self.buckets = BucketOrder(settings.max_concurrency)
+        sliding = settings.daily_window == "sliding"
+        self.daily = DailyLimit(settings.daily_limit, settings.identifies_used, sliding)
 
     def knows(self, token: object) -> bool:
         """Say whether a token, bare or after `Bot `, is valid."""
@@ -84,17 +89,17 @@ class Handshake:
         if not self.daily.spend(now):
             note("4004")
             self.links.violation(
-                "daily_limit", link, f"IDENTIFY {self.daily.used} of {self.daily.total}", now
+                "daily_limit", link, f"IDENTIFY {self.daily.used(now)} of {self.daily.total}", now
             )
             return self._revoke(token, now)
-        too_soon = self.windows.attempt(who.shard, now)
+        too_soon = self.windows.since_last(who.shard, now)
+        self.windows.attempted(who.shard, now)
         if too_soon is not None:
             note("op9")
             self.links.violation("identify_window", link, f"{too_soon:.3f} s after the one before it", now)
             return self._invalid(link, now)
-        if self.faults.identifies:
-            scripted = self.faults.identifies.popleft()
-            note(str(scripted))
+        if (scripted := self.faults.identifies.take(who.shard)) is not None:
+            note(str(scripted.how))
             return self._scripted(link, scripted, now)
         session = self._new_session(link, who, token, now)
         note("ready", session.id)
@@ -132,7 +137,7 @@ class Handshake:
             created = self.world.guild_create(guild_id)
             if session.wants(created):
                 effects += self.delivery.dispatch(session, created, now)
-        return effects
+        return effects + self.links.end_later(link, self.faults.live_ends.take(link.shard), now)
 
     def _revoke(self, token: str, now: float) -> list[Effect]:
         """Do what Discord does to those who identify too often: end all sessions, take the token away."""
@@ -176,9 +181,8 @@ class Handshake:
             self.sessions.drop(session)
             note("op9")
             return self._invalid(link, now)
-        if self.faults.resumes:
-            scripted = self.faults.resumes.popleft()
-            note(str(scripted))
+        if (scripted := self.faults.resumes.take(link.shard)) is not None:
+            note(str(scripted.how))
             return self._scripted(link, scripted, now)
         note("resumed", len(missed))
         return self._attach(link, session, missed, now)
@@ -192,28 +196,32 @@ class Handshake:
             effects += self.links.hang_up(old, CloseCode.UNKNOWN_ERROR, "Session resumed elsewhere.", now)
         session.link, session.expires_at = link.id, None
         link.session, link.phase = session, Phase.LIVE
-        effects += [Send(link.id, payload) for payload in missed]
+        broken = self.faults.replays.take(link.shard)
+        effects += [Send(link.id, payload) for payload in missed[: broken.after if broken else None]]
+        if broken is not None:
+            return effects + self.links.interrupt(link, broken.how, now)
         effects += self.delivery.dispatch(session, Event("RESUMED", _RESUMED_D, None), now)
-        if link.host != "resume":
+        if not link.host.startswith("resume"):
             self.links.violation("wrong_resume_host", link, "RESUME on the host that REST names", now)
             if self.settings.wrong_host_close_after_s is not None:
                 self.timers.set(now + self.settings.wrong_host_close_after_s, SendAway(link.id))
-        return effects
+        return effects + self.links.end_later(link, self.faults.live_ends.take(link.shard), now)
 
     # ------------------------------------------------------------------ refusals
 
-    def _invalid(self, link: Link, now: float) -> list[Effect]:
-        """Answer op 9 false, at once or late."""
-        if self.settings.invalid_session_delay_s <= 0:
+    def _invalid(self, link: Link, now: float, delay_s: float | None = None) -> list[Effect]:
+        """Answer op 9 false, at once or late; by default as the settings say."""
+        delay_s = self.settings.invalid_session_delay_s if delay_s is None else delay_s
+        if delay_s <= 0:
             return [Send(link.id, INVALID[False])]
         link.phase = Phase.PENDING
-        self.timers.set(now + self.settings.invalid_session_delay_s, Refuse(link.id))
+        self.timers.set(now + delay_s, Refuse(link.id))
         return []
 
-    def _scripted(self, link: Link, how: Scripted, now: float) -> list[Effect]:
-        match how:
+    def _scripted(self, link: Link, scripted: Refused, now: float) -> list[Effect]:
+        match scripted.how:
             case "op9":
-                return self._invalid(link, now)
+                return self._invalid(link, now, scripted.delay_s)
             case "silent":
                 link.phase = Phase.PENDING
                 return []

@@ -6,15 +6,15 @@ import enum
 from dataclasses import dataclass, field
 from typing import Final
 
-from gwsimulator.effects import Cut, Effect, Expire, Freeze, Hangup, HangupLater, Send, Timers
+from gwsimulator.effects import Cut, Effect, Expire, Freeze, Hangup, HangupLater, Later, Send, Timers
+from gwsimulator.faults import Ending, Interruption, LateEnd
 from gwsimulator.ledger import Ledger
-from gwsimulator.limits import SendLimit
-from gwsimulator.records import Close, Rule, Violation
+from gwsimulator.limits import SlidingLimit
+from gwsimulator.records import Close, Rule, Stall, Violation
 from gwsimulator.sessions import Session, Sessions
 from gwsimulator.settings import Settings
 from gwsimulator.vocabulary import CloseCode
 
-ACK: Final = b'{"t":null,"s":null,"op":11,"d":null}'
 RECONNECT: Final = b'{"t":null,"s":null,"op":7,"d":null}'
 BEAT_NOW: Final = b'{"t":null,"s":null,"op":1,"d":null}'
 INVALID: Final = {
@@ -40,7 +40,8 @@ class Link:
     host: str
     """`gateway` or `resume`."""
     compress: str | None
-    sends: SendLimit
+    sends: SlidingLimit
+    presences: SlidingLimit
     beat_by: float
     phase: Phase = Phase.GREETED
     session: Session | None = None
@@ -80,50 +81,94 @@ class Links:
         interval_s = settings.heartbeat_interval_ms / 1000
         return interval_s * (1 + settings.heartbeat_tolerance) + settings.heartbeat_grace_s
 
+    def plain(self, link: Link, payload: bytes) -> Send:
+        """Return how a message that is no dispatch is sent: as captures show it, or without its nulls."""
+        if self.settings.terse:
+            payload = payload.replace(b'"t":null,"s":null,', b"", 1).replace(b',"d":null}', b"}", 1)
+        return Send(link.id, payload)
+
     def violation(self, rule: Rule, link: Link, detail: str, now: float) -> None:
         """Note that the client broke a rule."""
         self.ledger.add(Violation(now, rule, link.shard, detail))
 
-    def refuse(self, link: Link, code: int, rule: Rule, detail: str, now: float) -> list[Effect]:
+    def refuse(self, link: Link, code: int | None, rule: Rule, detail: str, now: float) -> list[Effect]:
         """Note that the client broke a rule, and close with the code that Discord has for it."""
         self.violation(rule, link, detail, now)
         return self.hang_up(link, code, detail, now)
 
-    def hang_up(self, link: Link, code: int, reason: str, now: float) -> list[Effect]:
-        """Close with a code."""
+    def hang_up(self, link: Link, code: int | None, reason: str, now: float) -> list[Effect]:
+        """Close with a code, or reset when it is None."""
+        if code is None:
+            return self.cut(link, now)
         if link.phase is Phase.OVER:
             return []
         self._leave(link, code, reason, now)
         return [Hangup(link.id, code, reason)]
 
-    def cut(self, link: Link, now: float) -> list[Effect]:
-        """End without a close frame: a TCP reset."""
+    def cut(self, link: Link, now: float, *, in_turn: bool = False, fin: bool = False) -> list[Effect]:
+        """End without a close frame: by a TCP reset at once or in turn, or by an end of file."""
         if link.phase is Phase.OVER:
             return []
         self._leave(link, None, "", now)
-        return [Cut(link.id)]
+        return [Cut(link.id, in_turn, fin)]
+
+    def end(self, link: Link, how: Ending, now: float) -> list[Effect]:
+        """End as a script has it, after everything before it."""
+        match how:
+            case "abort" | "eof":
+                return self.cut(link, now, in_turn=True, fin=how == "eof")
+            case code:
+                return self.hang_up(link, code, "As the scenario has it.", now)
+
+    def end_later(self, link: Link, planned: LateEnd | None, now: float) -> list[Effect]:
+        """End now or later, if that is planned."""
+        if planned is None:
+            return []
+        if planned.after_s <= 0:
+            return self.end(link, planned.how, now)
+        self.timers.set(
+            now + planned.after_s, Later(lambda gateway, at: gateway.links.end(link, planned.how, at))
+        )
+        return []
+
+    def interrupt(self, link: Link, how: Interruption, now: float) -> list[Effect]:
+        """Break off a replay; with op 7 the connection gets nothing more of its session."""
+        match how:
+            case "op7":
+                self.release(link, now)
+                return self.ask_to_reconnect(link, now)
+            case "op9":
+                return self.invalidate(link, now, resumable=False)
+            case ending:
+                return self.end(link, ending, now)
 
     def ask_to_reconnect(self, link: Link, now: float) -> list[Effect]:
         """Send op 7; the server closes some seconds later if the client did not."""
         later = HangupLater(link.id, CloseCode.GOING_AWAY, "Discord WebSocket requesting client reconnect.")
         self.timers.set(now + self.settings.reconnect_close_after_s, later)
-        return [Send(link.id, RECONNECT)]
+        return [self.plain(link, RECONNECT)]
 
     def invalidate(self, link: Link, now: float, *, resumable: bool) -> list[Effect]:
         """Send op 9; the connection loses its session, and the session its life unless it is resumable."""
+        session = self.release(link, now)
+        if session is not None and not resumable:
+            self.sessions.drop(session)
+        return [self.plain(link, INVALID[resumable])]
+
+    def release(self, link: Link, now: float) -> Session | None:
+        """Take its session from a connection that stays open, and return it."""
         session = link.session
         link.session, link.phase = None, Phase.GREETED
         if session is not None:
             self._detach(session, now)
-            if not resumable:
-                self.sessions.drop(session)
-        return [Send(link.id, INVALID[resumable])]
+        return session
 
-    def stall(self, link: Link, now: float, *, stalled: bool) -> list[Effect]:
-        """Stop, or go on, reading and writing on an open connection; its deadlines wait meanwhile."""
-        link.stalled = stalled
+    def stall(self, link: Link, now: float, *, reads: bool, writes: bool) -> list[Effect]:
+        """Stop, or go on, reading or writing on an open connection; unread, its deadlines wait."""
+        link.stalled = reads
         link.beat_by = now + self.patience_s()
-        return [Freeze(link.id, stalled)]
+        self.ledger.add(Stall(now, link.id, reads or writes))
+        return [Freeze(link.id, reads, writes)]
 
     def lost(self, link_id: int, code: int | None, now: float) -> None:
         """Note that the client ended a connection; 1000 and 1001 end its session too."""

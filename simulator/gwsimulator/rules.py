@@ -19,26 +19,26 @@ from gwsimulator.effects import (
     Expire,
     Greet,
     HangupLater,
+    Later,
     Refuse,
     Send,
     SendAway,
     Timer,
     Timers,
 )
+from gwsimulator.faults import Faults
+from gwsimulator.greetings import greet
 from gwsimulator.handshake import Handshake
 from gwsimulator.ledger import Ledger
-from gwsimulator.limits import SendLimit
-from gwsimulator.links import ACK, INVALID, Link, Links, Phase
-from gwsimulator.payloads import encode
+from gwsimulator.limits import PRESENCES, SlidingLimit
+from gwsimulator.links import INVALID, Link, Links, Phase
 from gwsimulator.records import Beat, Command, Connection, Rule
-from gwsimulator.scenario import Faults
 from gwsimulator.sessions import Sessions
 from gwsimulator.settings import Settings
 from gwsimulator.vocabulary import API_VERSION, CLIENT_OPS, CloseCode, Op
 from gwsimulator.world import World
 
 MAX_PAYLOAD_BYTES: Final = 4096
-_TRACE: Final = ['["gateway-prd-us-east1-c-xr0k",{"micros":0.0}]']
 
 
 class Gateway:
@@ -93,12 +93,12 @@ class Gateway:
         self.ledger.add(Connection(now, link_id, host, dict(query)))
         settings, compress = self.settings, query.get("compress")
         offered = compress if compress in settings.compressions else None
-        sends = SendLimit(settings.send_limit, settings.send_window_s)
-        link = Link(link_id, host, offered, sends, now + self.links.patience_s())
+        sends = SlidingLimit(settings.send_limit, settings.send_window_s)
+        link = Link(link_id, host, offered, sends, SlidingLimit(*PRESENCES), now + self.links.patience_s())
         self.links.add(link)
         for key in ("v", "encoding"):
             if key not in query:
-                rule: Rule = "resume_url_without_query" if host == "resume" else "url_without_query"
+                rule: Rule = "resume_url_without_query" if host != "gateway" else "url_without_query"
                 self.links.violation(rule, link, f"no {key} in the query", now)
         if compress != offered:
             self.links.violation("unknown_compression", link, f"compress={compress:.40}", now)
@@ -107,24 +107,7 @@ class Gateway:
             return self.links.refuse(link, CloseCode.INVALID_API_VERSION, "invalid_version", detail, now)
         if query.get("encoding", "json") != "json":
             return self.links.refuse(link, CloseCode.UNKNOWN_ERROR, "unknown_encoding", "only json", now)
-        return self._greet(link, now)
-
-    def _greet(self, link: Link, now: float) -> list[Effect]:
-        greeting = self.faults.greetings.popleft() if self.faults.greetings else None
-        interval: int = self.settings.heartbeat_interval_ms
-        match greeting:
-            case "silent":
-                return []
-            case "op7":
-                return self.links.ask_to_reconnect(link, now)
-            case "bad_interval":
-                return [Send(link.id, _hello(0))]
-            case "second_hello":
-                self.timers.set(link.beat_by, BeatDue(link.id))
-                return [Send(link.id, _hello(interval))] * 2
-            case _:
-                self.timers.set(link.beat_by, BeatDue(link.id))
-                return [Send(link.id, _hello(interval))]
+        return greet(link, self.links, self.faults, now)
 
     def received(self, link_id: int, data: bytes, now: float) -> list[Effect]:
         """Judge one message of a client."""
@@ -183,6 +166,8 @@ class Gateway:
             if session is not None and session.has_expired(now):
                 self.sessions.drop(session)
             return []
+        if isinstance(timer, Later):
+            return timer.order(self, now)
         link = self.links.get(timer.link)
         if link is None:
             return []
@@ -218,7 +203,17 @@ class Gateway:
         link.beat_by = now + self.links.patience_s()
         if link.session is not None and seq is not None and seq > link.session.seq:
             self.links.violation("heartbeat_seq", link, f"{seq}, last sent {link.session.seq}", now)
-        return [] if link.shard in self.faults.without_acks else [Send(link.id, ACK)]
+        return self._ack(link, now)
+
+    def _ack(self, link: Link, now: float) -> list[Effect]:
+        acks = self.faults.acks_of(link.shard)
+        if acks.payload is None:
+            return []
+        answer = Send(link.id, acks.payload)
+        if acks.delay_s <= 0:
+            return [answer]
+        self.timers.set(now + acks.delay_s, Later(lambda _, __: [answer]))
+        return []
 
     def _command(self, link: Link, op: int, d: Any, now: float) -> list[Effect]:
         session = link.session
@@ -229,8 +224,3 @@ class Gateway:
             return self.links.refuse(link, CloseCode.UNKNOWN_OPCODE, "bad_payload", f"op {op}", now)
         self.ledger.add(Command(now, link.id, session.place[0], op, d))
         return [effect for event in answers for effect in self.delivery.dispatch(session, event, now)]
-
-
-def _hello(interval_ms: int) -> bytes:
-    d = {"heartbeat_interval": interval_ms, "_trace": _TRACE}
-    return encode({"t": None, "s": None, "op": int(Op.HELLO), "d": d})

@@ -5,38 +5,32 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import http
-import logging
 import random
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from typing import Final, Self, assert_never
+from typing import Final, Self
 from urllib.parse import parse_qsl, urlsplit
 
-from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.asyncio.server import ServerConnection
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from gwsimulator import rest
 from gwsimulator.controls import Controls, Order
-from gwsimulator.effects import Cut, Effect, Freeze, Hangup, Send
+from gwsimulator.effects import Drip, Effect, Freeze, Listen, Queued, SwapResumeHost
+from gwsimulator.faults import Faults, HttpAnswer
+from gwsimulator.hosts import Host
 from gwsimulator.ledger import Ledger, Sink
 from gwsimulator.rules import Gateway
-from gwsimulator.scenario import Faults
 from gwsimulator.settings import Settings
-from gwsimulator.streams import stream
-from gwsimulator.wire import Wire
+from gwsimulator.streams import Fragmented, Stream, frame, stream
+from gwsimulator.wire import Wire, reset
 from gwsimulator.world import World
 
-_LOOPBACK: Final = "127.0.0.1"
-_MAX_FRAME_BYTES: Final = 64 * 1024
-"""More than the 4096 that the rules judge; beyond this the library hangs up with 1009."""
 _FLOW_STEP_S: Final = 0.02
-
-_log = logging.getLogger("gwsimulator.websockets")
-# The library logs a traceback for each peer that goes away before its upgrade; the ledger knows better.
-_log.addFilter(lambda record: not record.getMessage().startswith("opening handshake failed"))
+_GARBAGE: Final = b"220 mail.invalid ESMTP ready\r\n"
 
 
 class Simulator(Controls):
@@ -78,7 +72,8 @@ class Simulator(Controls):
         self._wires: dict[int, Wire] = {}
         self._links = 0
         self._alarm: tuple[float, asyncio.TimerHandle] | None = None
-        self._servers: list[Server] = []
+        self._hosts: dict[str, Host] = {}
+        self._waiting: set[ServerConnection] = set()
         self._flow: asyncio.Task[None] | None = None
 
     @property
@@ -92,10 +87,8 @@ class Simulator(Controls):
         Raises:
             OSError: the port asked for is taken; choose another, or 0.
         """
-        gateway, self.gateway_url = await self._listen("gateway", self.settings.port)
-        self._servers.append(gateway)
-        resume, self.resume_url = await self._listen("resume", 0)
-        self._servers.append(resume)
+        self.gateway_url = self._open_host("gateway", self.settings.port).url
+        self.resume_url = self._open_host("resume", 0).url
         if self.settings.rate > 0:
             self._flow = asyncio.create_task(self._let_events_flow(), name="events")
         return self
@@ -108,68 +101,69 @@ class Simulator(Controls):
         if self._alarm is not None:
             self._alarm[1].cancel()
         for wire in list(self._wires.values()):
-            wire.flowing.set()
+            wire.reading.set()
+            wire.writing.set()
             wire.ws.transport.abort()
-        for server in self._servers:
-            server.close()
-        for server in self._servers:
-            await server.wait_closed()
+        for ws in self._waiting:
+            ws.transport.abort()
+        for host in self._hosts.values():
+            await host.close()
 
-    async def _listen(self, host: str, port: int) -> tuple[Server, str]:
-        async def handle(ws: ServerConnection) -> None:
-            await self._serve(ws, host)
+    def _open_host(self, name: str, port: int) -> Host:
+        host = self._hosts[name] = Host(name, self._serve, self._before_upgrade)
+        host.up(port)
+        return host
 
-        async def judge(ws: ServerConnection, request: Request) -> Response | None:
-            return await self._before_upgrade(ws, request, rest_here=host == "gateway")
+    async def _before_upgrade(self, ws: ServerConnection, request: Request, host: str) -> Response | None:
+        if host == "gateway" and request.path.startswith("/api"):
+            return await self._rest(ws, request)
+        fault = self.faults.dials.take(host)
+        match fault:
+            case None:
+                return None
+            case HttpAnswer():
+                return _response(fault.status, fault.body, fault.headers)
+            case "hang":
+                await self._unless_gone(ws, None)
+            case "garbage":
+                ws.transport.write(_GARBAGE)
+                ws.transport.close()
+            case "reset":
+                reset(ws)
+        return _response(500, b"", {})
 
-        server = await serve(
-            handle,
-            _LOOPBACK,
-            port,
-            process_request=judge,
-            compression=None,
-            ping_interval=None,
-            max_size=_MAX_FRAME_BYTES,
-            close_timeout=2,
-            server_header=None,
-            logger=_log,
-        )
-        return server, f"ws://{_LOOPBACK}:{next(iter(server.sockets)).getsockname()[1]}"
+    async def _rest(self, ws: ServerConnection, request: Request) -> Response:
+        headers = {name: request.headers.get(name, "") for name in ("User-Agent", "Authorization")}
+        answer = rest.answer(self.rules, request.path, headers, self.gateway_url, self._clock())
+        self.ledger.flush()
+        if answer.delay_s:
+            await self._unless_gone(ws, answer.delay_s)
+        if answer.status == 0:
+            reset(ws)
+        return _response(answer.status or 500, answer.body, answer.headers)
 
-    async def _before_upgrade(
-        self, ws: ServerConnection, request: Request, *, rest_here: bool
-    ) -> Response | None:
-        if rest_here and request.path.startswith("/api"):
-            headers = {name: request.headers.get(name, "") for name in ("User-Agent", "Authorization")}
-            answer = rest.answer(self.rules, request.path, headers, self.gateway_url, self._clock())
-            self.ledger.flush()
-            if answer.delay_s:
-                await asyncio.sleep(answer.delay_s)
-            if answer.status == 0:
-                ws.transport.abort()
-            return _response(answer.status or 500, answer.body, answer.headers)
-        if self.faults.greetings and self.faults.greetings[0] == "refuse":
-            self.faults.greetings.popleft()
-            return _response(503, b"", {})
-        return None
+    async def _unless_gone(self, ws: ServerConnection, seconds: float | None) -> None:
+        """Wait, unless the peer goes away first."""
+        self._waiting.add(ws)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(ws.wait_closed(), seconds)
+        self._waiting.discard(ws)
 
     async def _serve(self, ws: ServerConnection, host: str) -> None:
         self._links += 1
         link = self._links
         assert ws.request is not None  # the upgrade is done
         query = dict(parse_qsl(urlsplit(ws.request.path).query))
-        compress = query.get("compress")
-        dice = random.Random(self.settings.seed + link) if self.settings.split_zlib else None
-        made = stream(compress if compress in self.settings.compressions else None, split=dice)
-        wire = self._wires[link] = Wire(ws, made)
-        wire.flowing.set()
+        wire = self._wires[link] = Wire(ws, self._stream(link, query.get("compress")))
+        wire.reading.set()
+        wire.writing.set()
         writer = asyncio.create_task(wire.write(), name=f"write {link}")
         code: int | None = None
         try:
             self._perform(self.rules.connected(link, host, query, self._clock()))
             while True:
                 data = await ws.recv(decode=False)
-                await wire.flowing.wait()
+                await wire.reading.wait()
                 self._perform(self.rules.received(link, data, self._clock()))
         except ConnectionClosed as closed:
             code = closed.rcvd.code if closed.rcvd is not None else None
@@ -180,30 +174,48 @@ class Simulator(Controls):
             with contextlib.suppress(asyncio.CancelledError):
                 await writer
 
+    def _stream(self, link: int, compress: str | None) -> Stream:
+        dice = random.Random(self.settings.seed + link)
+        return stream(
+            compress if compress in self.settings.compressions else None,
+            split=dice if self.settings.split_zlib else None,
+            framing=Fragmented(dice) if self.settings.fragment else frame,
+        )
+
     def order(self, order: Order) -> None:
         self._perform(order(self.rules, self._clock()))
 
     def _perform(self, effects: list[Effect]) -> None:
         for effect in effects:
-            wire = self._wires.get(effect.link)
-            if wire is None:
-                continue
             match effect:
-                case Send():
-                    wire.put(effect)
-                case Hangup():
-                    if wire.flowing.is_set():
-                        wire.put(effect)
-                    else:
-                        wire.reset()
-                case Cut():
-                    wire.reset()
-                case Freeze():
-                    wire.freeze(frozen=effect.frozen)
+                case Listen():
+                    self._listen(effect)
+                case SwapResumeHost():
+                    self.resume_url = self._open_host(f"resume-{len(self._hosts)}", 0).url
                 case _:
-                    assert_never(effect)
+                    self._transmit(effect)
         self.ledger.flush()
         self._set_alarm()
+
+    def _listen(self, effect: Listen) -> None:
+        if effect.host not in self._hosts:
+            raise ValueError(f"no host is named {effect.host!r:.80}; there are {', '.join(self._hosts)}")
+        if effect.up:
+            self._hosts[effect.host].up()
+        else:
+            self._hosts[effect.host].down()
+
+    def _transmit(self, effect: Queued | Freeze | Drip) -> None:
+        wire = self._wires.get(effect.link)
+        if wire is None:
+            return
+        match effect:
+            case Freeze():
+                wire.freeze(reads=effect.reads, writes=effect.writes)
+            case Drip():
+                wire.bytes_per_s = effect.bytes_per_s
+            case _:
+                wire.put(effect)
 
     def _set_alarm(self) -> None:
         at = self.rules.timers.next_at()

@@ -23,9 +23,13 @@ class ThreadedSimulator(Controls):
         self.world = simulator.world
         self.api = simulator.api
         self.gateway_url = simulator.gateway_url
-        self.resume_url = simulator.resume_url
         self._simulator = simulator
         self._loop = loop
+
+    @property
+    def resume_url(self) -> str:
+        """Return what the next READY names."""
+        return self._simulator.resume_url
 
     def order(self, order: Order) -> None:
         async def carry_out() -> None:

@@ -7,16 +7,19 @@ import socket
 import struct
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, assert_never
 
 from websockets.asyncio.server import ServerConnection
 from websockets.protocol import State
 
-from gwsimulator.effects import Hangup, Send
-from gwsimulator.streams import Stream, broken
+from gwsimulator.effects import Cut, Hangup, Inflate, Queued, Send, SendFrames, SendMessage
+from gwsimulator.streams import BINARY, TEXT, Stream, broken, frame
 
 _BATCH: Final = 64
 """Messages per write; between two of them other connections get their turn."""
+
+_DRIPS_PER_S: Final = 20
+_PIECE_GAP_S: Final = 0.002
 
 
 @dataclass(slots=True, eq=False)
@@ -25,56 +28,124 @@ class Wire:
 
     ws: ServerConnection
     stream: Stream
-    outbox: deque[Send | Hangup] = field(default_factory=deque)
+    outbox: deque[Queued] = field(default_factory=deque)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
-    flowing: asyncio.Event = field(default_factory=asyncio.Event)
+    reading: asyncio.Event = field(default_factory=asyncio.Event)
+    writing: asyncio.Event = field(default_factory=asyncio.Event)
+    bytes_per_s: float | None = None
 
     async def write(self) -> None:
-        """Send what is in the outbox, until a hang-up."""
+        """Send what is in the outbox, until the connection ends."""
         while True:
             await self.wake.wait()
             self.wake.clear()
             while self.outbox:
-                await self.flowing.wait()
-                hangup = self._push_batch()
-                if hangup is not None:
-                    await self.ws.close(hangup.code, hangup.reason[:100])
+                await self.writing.wait()
+                end = await self._push_batch()
+                if end is not None:
+                    await self._end(end)
                     return
+                if not self.writing.is_set():
+                    continue
                 await self.ws.drain()
                 await asyncio.sleep(0)
 
-    def _push_batch(self) -> Hangup | None:
-        """Send some messages; return the hang-up that they led to."""
-        frames: list[bytes] = []
-        hangup: Hangup | None = None
-        while self.outbox and hangup is None and len(frames) < _BATCH:
+    async def _push_batch(self) -> Hangup | Cut | None:
+        """Send some messages; return the end that they led to."""
+        batch: list[bytes] = []
+        while self.outbox and len(batch) < _BATCH:
             effect = self.outbox.popleft()
-            if isinstance(effect, Hangup):
-                hangup = effect
-            else:
-                made = self.stream.frames(effect.payload)
-                frames.append(broken(made) if effect.broken else made)
-        if frames and self.ws.state is State.OPEN and not self.ws.transport.is_closing():
-            self.ws.transport.write(b"".join(frames))
-        return hangup
+            match effect:
+                case Hangup() | Cut():
+                    await self._push(b"".join(batch))
+                    return effect
+                case Send(spoil="pieces"):
+                    await self._push(b"".join(batch))
+                    await self._push_pieces(self.stream.frames(effect.payload))
+                    return None
+                case Send(spoil="half"):
+                    made = self.stream.frames(effect.payload)
+                    self.writing.clear()
+                    batch.append(made[: len(made) // 2])
+                    break
+                case _:
+                    batch.append(self._frames(effect))
+        await self._push(b"".join(batch))
+        return None
 
-    def put(self, effect: Send | Hangup) -> None:
-        """Queue something to be sent."""
-        self.outbox.append(effect)
-        self.wake.set()
+    def _frames(self, effect: Send | SendMessage | SendFrames | Inflate) -> bytes:
+        match effect:
+            case Send(payload=payload, spoil="broken"):
+                return broken(self.stream.frames(payload))
+            case Send(payload=payload, spoil="end_stream"):
+                return self.stream.last_frames(payload)
+            case Send(payload=payload, spoil="text"):
+                return frame(payload, TEXT)
+            case Send(payload=payload):
+                return self.stream.frames(payload)
+            case SendMessage():
+                return frame(effect.data, TEXT if effect.text else BINARY)
+            case SendFrames():
+                return effect.data
+            case Inflate():
+                return self.stream.bomb(effect.size)
+            case _:
+                assert_never(effect)
 
-    def reset(self) -> None:
-        """End the connection by a TCP reset."""
-        raw = self.ws.transport.get_extra_info("socket")
-        if raw is not None and not self.ws.transport.is_closing():
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.ws.transport.abort()
+    async def _push(self, data: bytes) -> None:
+        while data and self.bytes_per_s is not None:
+            size = max(1, int(self.bytes_per_s / _DRIPS_PER_S))
+            self._write(data[:size])
+            data = data[size:]
+            await asyncio.sleep(size / self.bytes_per_s)
+        self._write(data)
 
-    def freeze(self, *, frozen: bool) -> None:
-        """Stop reading and writing, or go on."""
-        if frozen:
-            self.flowing.clear()
+    async def _push_pieces(self, data: bytes) -> None:
+        for index in range(len(data)):
+            self._write(data[index : index + 1])
+            await asyncio.sleep(_PIECE_GAP_S)
+
+    def _write(self, data: bytes) -> None:
+        if data and self.ws.state is State.OPEN and not self.ws.transport.is_closing():
+            self.ws.transport.write(data)
+
+    async def _end(self, how: Hangup | Cut) -> None:
+        if isinstance(how, Hangup):
+            await self.ws.close(how.code, how.reason[:100])
+        elif how.fin:
+            self.ws.transport.close()
+        else:
+            while self.ws.transport.get_write_buffer_size():  # noqa: ASYNC110 - nothing tells of it
+                await asyncio.sleep(_PIECE_GAP_S)
+            reset(self.ws)
+
+    def put(self, effect: Queued) -> None:
+        """Queue something to be done; an end of a connection that doesn't write comes at once."""
+        if isinstance(effect, Hangup | Cut) and (
+            not self.writing.is_set() or (isinstance(effect, Cut) and not effect.in_turn)
+        ):
+            reset(self.ws)
+        else:
+            self.outbox.append(effect)
+            self.wake.set()
+
+    def freeze(self, *, reads: bool, writes: bool) -> None:
+        """Stop reading or writing, or go on."""
+        if writes:
+            self.writing.clear()
+        else:
+            self.writing.set()
+        if reads:
+            self.reading.clear()
             self.ws.transport.pause_reading()
         else:
-            self.flowing.set()
+            self.reading.set()
             self.ws.transport.resume_reading()
+
+
+def reset(ws: ServerConnection) -> None:
+    """End a connection by a TCP reset."""
+    raw = ws.transport.get_extra_info("socket")
+    if raw is not None and not ws.transport.is_closing():
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    ws.transport.abort()

@@ -1,5 +1,4 @@
 import json
-from collections import deque
 
 from gwsimulator.effects import Send
 from gwsimulator.world import Event
@@ -81,9 +80,9 @@ def test_the_next_dispatches_can_be_doubled_skipped_to_or_broken() -> None:
     rig = Rig()
     link, _ = rig.go_live()
     event = rig.world.guild_create(rig.world.guild_ids[0])
-    rig.gateway.faults.dispatches[0] = deque(["duplicate", "gap", "corrupt"])
+    rig.gateway.faults.dispatches.add("duplicate", "gap", "corrupt", where=0)
     rig.raw.clear()
     for _ in range(4):
         rig.perform(rig.gateway.delivery.tell(0, event, rig.now))
     assert [one["s"] for one in rig.take(link)] == [4, 4, 10, 11, 12]
-    assert [effect.broken for effect in rig.raw if isinstance(effect, Send)] == [False] * 3 + [True, False]
+    assert [effect.spoil for effect in rig.raw if isinstance(effect, Send)] == [None] * 3 + ["broken", None]

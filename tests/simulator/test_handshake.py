@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 
+from gwsimulator.faults import Refused
 from support.sim_rig import Rig
 
 MEMBERS_INTENT = 1 << 1
@@ -157,7 +158,7 @@ def test_a_second_identify_for_a_shard_that_is_attached_is_noted() -> None:
 
 def test_identifies_can_be_made_to_fail_one_by_one() -> None:
     rig = Rig(identify_window_s=0.0)
-    rig.faults.identifies.extend([4014, "op9", "silent", "abort"])
+    rig.faults.identifies.add(Refused(4014), Refused("op9"), Refused("silent"), Refused("abort"))
     links = [rig.dial() for _ in range(5)]
     for link in links:
         rig.take(link)
@@ -311,7 +312,7 @@ def test_resume_with_another_compression_is_noted() -> None:
 def test_resumes_can_be_made_to_fail_and_the_session_outlives_it() -> None:
     rig = Rig()
     session = lost_with_events(rig, 0)
-    rig.faults.resumes.extend(["abort", 4000])
+    rig.faults.resumes.add(Refused("abort"), Refused(4000))
     first, second, third = rig.dial("resume"), rig.dial("resume"), rig.dial("resume")
     for link in (first, second, third):
         rig.resume(link, session, 3)

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from gwsimulator import rest
-from gwsimulator.scenario import RestFault
+from gwsimulator.faults import RestFault
 from support.sim_rig import Rig
 
 BOT = {"Authorization": "Bot abc", "User-Agent": "DiscordBot (https://example.com, 1.0)"}

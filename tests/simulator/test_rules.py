@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from gwsimulator.faults import Acks
 from support.sim_rig import Rig
 
 HEARTBEAT, IDENTIFY, PRESENCE, RESUME = 1, 2, 3, 6
@@ -54,7 +55,7 @@ def test_withheld_acks_concern_one_shard_only() -> None:
     rig = Rig(identify_window_s=0.0)
     silent, _ = rig.go_live(0)
     other, _ = rig.go_live(1)
-    rig.faults.without_acks.add(0)
+    rig.faults.acks[0] = Acks(None)
     assert rig.send(silent, HEARTBEAT, 1) == []
     assert rig.send(other, HEARTBEAT, 1) != []
 
@@ -177,7 +178,7 @@ def test_op_7_is_followed_by_a_close_1001() -> None:
 
 def test_scripted_greetings_each_meet_one_connection() -> None:
     rig = Rig()
-    rig.faults.greetings.extend(["silent", "op7", "bad_interval", "second_hello"])
+    rig.faults.greetings.add("silent", "op7", "bad_interval", "second_hello")
     ops = [[message["op"] for message in rig.take(rig.dial())] for _ in range(5)]
     assert ops == [[], [7], [10], [10, 10], [10]]
 
@@ -186,9 +187,9 @@ def test_a_stalled_connection_is_not_closed_for_missing_heartbeats() -> None:
     rig = Rig()
     rig.go_live()
     link = rig.gateway.links.of_shard(0)[0]
-    rig.perform(rig.gateway.links.stall(link, rig.now, stalled=True))
+    rig.perform(rig.gateway.links.stall(link, rig.now, reads=True, writes=True))
     rig.run_for(600.0)
     assert rig.ended == {}
-    rig.perform(rig.gateway.links.stall(link, rig.now, stalled=False))
+    rig.perform(rig.gateway.links.stall(link, rig.now, reads=False, writes=False))
     rig.run_for(600.0)
     assert rig.ended == {link.id: 4000}

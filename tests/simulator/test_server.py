@@ -200,7 +200,7 @@ def test_a_fragmented_message_and_a_ping_are_taken() -> None:
 
 def test_an_upgrade_can_be_refused() -> None:
     async def scene(sim: Simulator) -> None:
-        sim.greet("refuse")
+        sim.refuse_upgrades(503)
         with pytest.raises(InvalidStatus, match="503"):
             async with RawClient(sim.gateway_url):
                 pass

@@ -7,9 +7,9 @@ import json
 from typing import Any
 
 from gwsimulator.effects import Cut, Effect, Freeze, Hangup, Send
+from gwsimulator.faults import Faults
 from gwsimulator.ledger import Ledger
 from gwsimulator.rules import Gateway
-from gwsimulator.scenario import Faults
 from gwsimulator.settings import Settings
 from gwsimulator.world import World
 
