@@ -11,6 +11,10 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
+from gwcluster.identify.retries import PROBE_S
+
+__all__ = ["HOLD_S", "PROBE_S", "Breaker"]
+
 FRACTION: Final = 0.2
 LEAST: Final = 10
 """Not even a simulator's small limit opens the breaker before so many."""
@@ -18,8 +22,6 @@ LEAST: Final = 10
 DAY_S: Final = 86_400.0
 HOLD_S: Final = 60.0
 """A session that lasts so long has been worth its identify."""
-
-PROBE_S: Final = 300.0
 
 
 @dataclass(slots=True)
@@ -40,12 +42,18 @@ class Breaker:
     """
 
     def __init__(self, *, total: int) -> None:
-        self.limit = max(LEAST, math.ceil(FRACTION * total))
+        self.limit = LEAST
+        """So many identifies for nothing open it."""
+        self.allow(total)
         self.probe_at: float | None = None
         """While open: the moment of the next try. None: closed."""
         self._opened_at = 0.0
         self._fruitless: deque[float] = deque()
         self._pending: dict[int, _Pending] = {}
+
+    def allow(self, total: int) -> None:
+        """Discord's daily limit is `total`."""
+        self.limit = max(LEAST, math.ceil(FRACTION * total))
 
     def sent(self, shard: int, at: float) -> None:
         """An IDENTIFY of `shard` was written."""
@@ -57,23 +65,26 @@ class Breaker:
         if pending is not None and pending.ready_at is None:
             pending.ready_at = now
 
-    def again(self, shard: int, now: float) -> None:
-        """`shard` was refused, or needs another identify."""
-        self.settle(now)
+    def again(self, shard: int, now: float) -> bool:
+        """`shard` was refused, or needs another identify; say whether its last one so bore nothing.
+
+        Settle first.
+        """
         if self._pending.pop(shard, None) is None:
-            return
+            return False
         self._fruitless.append(now)
         if len(self._fruitless) >= self.limit and self.probe_at is None:
             self._opened_at = now
             self.probe_at = now + PROBE_S
+        return True
 
     def granted(self, now: float) -> None:
         """A permit left; while open it is the only one for a while."""
         if self.probe_at is not None:
             self.probe_at = now + PROBE_S
 
-    def settle(self, now: float) -> None:
-        """Judge what has lasted long enough, and forget what is older than a day."""
+    def settle(self, now: float) -> list[int]:
+        """Judge what has lasted long enough and return it, and forget what is older than a day."""
         lasting = [
             shard
             for shard, pending in self._pending.items()
@@ -85,10 +96,16 @@ class Breaker:
                 self._fruitless.clear()
         while self._fruitless and self._fruitless[0] <= now - DAY_S:
             self._fruitless.popleft()
+        return lasting
 
     def allows(self, now: float) -> bool:
         """Return whether a permit may leave now."""
         return self.probe_at is None or now >= self.probe_at
+
+    @property
+    def fruitless(self) -> int:
+        """Identifies of the last 24 h that bore nothing, since it last closed."""
+        return len(self._fruitless)
 
     @property
     def due(self) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +31,22 @@ class Budget:
 
     @classmethod
     def of(
-        cls, total: int, remaining: int, reset_at: float, *, fraction: float, shards: int, spent: int = 0
+        cls,
+        total: int,
+        remaining: int,
+        reset_at: float,
+        *,
+        fraction: float,
+        shards: int,
+        spent: int = 0,
+        approved: int = 0,
     ) -> Budget:
         """Return the budget with which a cluster of `shards` shards starts.
 
-        The reserve is `fraction` of `total`, or one cold start where that is more. It never stands in
-        the way of the first cold start: while `remaining` suffices for one it is cut to what that leaves
-        over (1000 shards' worth left, 600 shards: reserve 400). Where `remaining` doesn't suffice,
-        nothing is cut, and so nothing is granted: half a cluster isn't worth the last identifies.
-        Cutting it is the operator's privilege of starting the cluster; `refilled` never does it.
+        The reserve is `fraction` of `total`, or one cold start where that is more. A day's first cold start
+        always fits beside it (limit 1000, 600 shards: reserve 400). It doesn't depend on what is left, or a
+        cluster that starts again and again would take a start out of it each time; only the operator can
+        let one start have some of it.
 
         Args:
             total, remaining: as Discord told.
@@ -46,11 +54,12 @@ class Budget:
             fraction: of `total`, 0.0 to 1.0.
             shards: how many this cluster runs.
             spent: identifies of the last 24 h by our own ledger. Discord may not count refused ones; we do.
+            approved: so many the operator wants to be granted even out of the reserve.
         """
         left = max(0, min(remaining, total - spent))
-        reserve = max(math.ceil(fraction * total), shards)
-        if left >= shards:
-            reserve = min(reserve, left - shards)
+        reserve = min(max(math.ceil(fraction * total), shards), max(0, total - shards))
+        if approved:
+            reserve = min(reserve, max(0, left - approved))
         return cls(total, left, reset_at, reserve)
 
     @property
@@ -65,10 +74,16 @@ class Budget:
     def refilled(self, limits: Budget, now: float) -> Budget:
         """Return the budget after Discord was asked again and said `limits`.
 
-        Before the reset the reserve stays as it is, or each answer would cut another start out of it.
+        Before the reset a reserve that the operator lowered stays so.
         """
+        if self is UNKNOWN:
+            return limits
         if now < self.reset_at:
             return replace(limits, reserve=self.reserve, reset_at=min(self.reset_at, limits.reset_at))
         if limits.remaining <= self.remaining:  # not counted anew, whatever the reset said
             return replace(limits, reserve=self.reserve)
         return limits
+
+
+UNKNOWN: Final = Budget(total=0, remaining=0, reset_at=float("-inf"), reserve=0)
+"""Before Discord's first answer: nothing may be spent."""

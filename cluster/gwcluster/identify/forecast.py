@@ -16,7 +16,13 @@ class Place(NamedTuple):
 
 
 def forecast(
-    queue: Iterable[Place], *, opens_at: Callable[[int], float], pace_s: float, now: float
+    queue: Iterable[Place],
+    *,
+    opens_at: Callable[[int], float],
+    pace_s: float,
+    now: float,
+    spendable: int,
+    reset_at: float,
 ) -> dict[int, float]:
     """Return the moment of each shard's permit if all goes well, earliest first.
 
@@ -25,6 +31,7 @@ def forecast(
         opens_at: gives the moment at which a key opens.
         pace_s: seconds from one IDENTIFY of a key to the next.
         now: monotonic seconds.
+        spendable: so many permits may leave before Discord's reset at `reset_at`.
     """
     free: dict[int, float] = {}
     at: dict[int, float] = {}
@@ -36,4 +43,7 @@ def forecast(
             bucket_sent = max(bucket_sent, at[shard])
             free[key] = at[shard] + pace_s
         bucket_from = bucket_sent
-    return dict(sorted(at.items(), key=lambda item: item[1]))
+    at = dict(sorted(at.items(), key=lambda item: item[1]))
+    for shard in list(at)[spendable:]:
+        at[shard] = max(at[shard], reset_at)
+    return at

@@ -26,11 +26,18 @@ class Windows:
         self._window_s = window_s
         self._jitter = jitter
         self._open_at: dict[int, float] = {}
+        self._all_open_at = float("-inf")
         self._refusals: dict[int, int] = {}  # in a row
 
     def opens_at(self, key: int) -> float:
         """Return the monotonic moment from which `key` is open; -inf if nothing ever closed it."""
-        return self._open_at.get(key, float("-inf"))
+        return self._open_at.get(key, self._all_open_at)
+
+    def rekey(self) -> None:
+        """The keys mean other shards from now on: each opens when the last of the old ones does."""
+        self._all_open_at = max([self._all_open_at, *self._open_at.values()])
+        self._open_at.clear()
+        self._refusals.clear()
 
     def sent(self, key: int, at: float) -> None:
         """An IDENTIFY was written at monotonic `at`."""

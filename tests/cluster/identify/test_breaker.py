@@ -7,7 +7,8 @@ def burnt(count: int, *, total: int = 100, now: float = 10_000.0) -> Breaker:
     breaker = Breaker(total=total)
     for _ in range(count):
         breaker.sent(0, now)
-        breaker.again(0, now)
+        assert breaker.again(0, now)
+        assert not breaker.again(0, now)
     return breaker
 
 
@@ -43,6 +44,7 @@ def test_sessions_that_lasted_a_minute_count_for_nothing_and_shorter_ones_do() -
             breaker.sent(0, now)
             breaker.ready(0, now)
             now += lasted_s
+            breaker.settle(now)
             breaker.again(0, now)
         assert (breaker.probe_at is not None) is opens
 
@@ -76,6 +78,7 @@ def test_a_session_from_before_does_not_close_it() -> None:
 
 def test_what_was_burnt_a_day_ago_is_forgotten() -> None:
     breaker = burnt(19)
+    breaker.settle(96_400.0)
     breaker.sent(0, 96_400.0)
     breaker.again(0, 96_400.0)
     assert breaker.probe_at is None
