@@ -1,18 +1,25 @@
-"""discord.py, unchanged but for the address: prints what it sees. Arguments: API, gateway URL."""
+"""discord.py, unchanged but for the address: prints what it sees. Arguments: API, gateway URL, compression.
+
+The compression is `zlib` or `zstd`. discord.py has no setting for it: it takes zstd when it can import it.
+"""
 
 from __future__ import annotations
 
 import sys
 
-import discord
-import yarl
-from discord.gateway import DiscordWebSocket
-from discord.http import Route
-
 
 def main() -> None:
     """Run until killed."""
-    api, gateway = sys.argv[1:]
+    api, gateway, compression = sys.argv[1:]
+    if compression == "zlib":
+        for name in ("zstandard", "compression.zstd"):
+            sys.modules[name] = None  # type: ignore[assignment]  # makes its import fail
+
+    import discord
+    import yarl
+    from discord.gateway import DiscordWebSocket
+    from discord.http import Route
+
     Route.BASE = api
     DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(gateway)
 
@@ -20,8 +27,12 @@ def main() -> None:
     client = discord.AutoShardedClient(intents=intents, chunk_guilds_at_startup=False)
 
     @client.event
+    async def on_shard_connect(shard_id: int) -> None:
+        print("ready", shard_id, flush=True)  # noqa: T201
+
+    @client.event
     async def on_ready() -> None:
-        print("ready", len(client.guilds), flush=True)  # noqa: T201
+        print("guilds", len(client.guilds), flush=True)  # noqa: T201
 
     @client.event
     async def on_shard_resumed(shard_id: int) -> None:

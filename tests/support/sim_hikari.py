@@ -1,4 +1,4 @@
-"""hikari, unchanged but for the address: prints what it sees. Arguments: API, gateway URL (not needed)."""
+"""hikari, unchanged but for the address: prints what it sees. Argument: API."""
 
 from __future__ import annotations
 
@@ -17,8 +17,12 @@ def main() -> None:
     )
 
     @bot.listen()
+    async def ready(event: hikari.ShardReadyEvent) -> None:
+        print("ready", event.shard.id, flush=True)  # noqa: T201
+
+    @bot.listen()
     async def started(_: hikari.StartedEvent) -> None:
-        print("ready", len(bot.cache.get_available_guilds_view()), flush=True)  # noqa: T201
+        print("guilds", len(bot.cache.get_available_guilds_view()), flush=True)  # noqa: T201
 
     @bot.listen()
     async def resumed(event: hikari.ShardResumedEvent) -> None:
