@@ -9,6 +9,7 @@ from gwsimulator.faults import Faults
 from gwsimulator.ledger import Ledger
 from gwsimulator.mangles import mangled
 from gwsimulator.sessions import Session, Sessions
+from gwsimulator.spelling import Spelling, as_it_is
 from gwsimulator.world import Event
 
 
@@ -19,6 +20,7 @@ class Delivery:
     sessions: Sessions
     ledger: Ledger
     faults: Faults
+    spell: Spelling = as_it_is
 
     def happen(self, event: Event, now: float) -> list[Effect]:
         """Let an event happen in its guild: every session that it is routed to and that wants it gets it."""
@@ -41,6 +43,6 @@ class Delivery:
         mangle = self.faults.dispatches.take(session.place[0])
         if mangle == "gap":
             session.seq += 5
-        payload = session.stamp(event.name, session.view(event))
+        payload = session.stamp(event.name, session.view(event), self.spell)
         self.ledger.dispatch(now, session.id, session.place, session.seq, event.name, payload)
         return [] if session.link is None else mangled(session.link, payload, mangle)

@@ -140,3 +140,12 @@ class SlidingLimit:
         """Return the seconds until one counts no longer; 0 when none does."""
         self.left(now)
         return self._at[0] + self.window_s - now if self._at else 0.0
+
+
+class RestQuota:
+    """How many REST requests a client may send, and how many of them may have been answered by a refusal."""
+
+    def __init__(self, *, per_second: int, invalid_most: int) -> None:
+        """Start with full limits."""
+        self.requests = SlidingLimit(per_second, 1.0)
+        self.invalid = SlidingLimit(invalid_most, INVALID_ANSWERS_WINDOW_S)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, Final, assert_never
+from typing import Any, assert_never
 
 from gwsimulator.commands import Commands
 from gwsimulator.delivery import Delivery
@@ -30,15 +30,14 @@ from gwsimulator.faults import Faults
 from gwsimulator.greetings import greet
 from gwsimulator.handshake import Handshake
 from gwsimulator.ledger import Ledger
-from gwsimulator.limits import PRESENCES, SlidingLimit
+from gwsimulator.limits import PRESENCES, RestQuota, SlidingLimit
 from gwsimulator.links import INVALID, Link, Links, Phase
-from gwsimulator.records import Beat, Command, Connection, Rule
+from gwsimulator.records import Beat, Command, Connection, Frame, Rule
 from gwsimulator.sessions import Sessions
 from gwsimulator.settings import Settings
+from gwsimulator.spelling import Spelling, as_it_is
 from gwsimulator.vocabulary import API_VERSION, CLIENT_OPS, CloseCode, Op
 from gwsimulator.world import World
-
-MAX_PAYLOAD_BYTES: Final = 4096
 
 
 class Gateway:
@@ -53,6 +52,7 @@ class Gateway:
         faults: Faults,
         resume_url: Callable[[], str],
         new_session_id: Callable[[], str],
+        spell: Spelling = as_it_is,
     ) -> None:
         """Start without connections.
 
@@ -63,15 +63,17 @@ class Gateway:
             faults: what goes wrong next.
             resume_url: the `resume_gateway_url` of READY.
             new_session_id: gives 32 hex digits, never the same twice.
+            spell: writes dispatches anew.
         """
         self.settings = settings
         self.world = world
         self.ledger = ledger
         self.faults = faults
         self.timers = Timers()
+        self.quota = RestQuota(per_second=settings.rest_limit, invalid_most=settings.invalid_answers_max)
         self.sessions = Sessions()
         self.links = Links(settings, self.sessions, ledger, self.timers)
-        self.delivery = Delivery(self.sessions, ledger, faults)
+        self.delivery = Delivery(self.sessions, ledger, faults, spell)
         self.commands = Commands(world)
         self.handshake = Handshake(
             settings=settings,
@@ -101,7 +103,10 @@ class Gateway:
                 rule: Rule = "resume_url_without_query" if host != "gateway" else "url_without_query"
                 self.links.violation(rule, link, f"no {key} in the query", now)
         if compress != offered:
-            self.links.violation("unknown_compression", link, f"compress={compress:.40}", now)
+            detail = f"compress={compress:.40}"
+            if settings.unknown_compression == "close":
+                return self.links.refuse(link, CloseCode.UNKNOWN_ERROR, "unknown_compression", detail, now)
+            self.links.violation("unknown_compression", link, detail, now)
         if query.get("v", API_VERSION) != API_VERSION:
             detail = f"v={query['v']:.40}"
             return self.links.refuse(link, CloseCode.INVALID_API_VERSION, "invalid_version", detail, now)
@@ -115,7 +120,8 @@ class Gateway:
         if link is None:
             return []
         refuse = self.links.refuse
-        if len(data) > MAX_PAYLOAD_BYTES:
+        self.ledger.add(Frame(now, link_id, len(data)))
+        if len(data) > self.settings.max_payload_bytes:
             return refuse(link, CloseCode.DECODE_ERROR, "too_large", f"{len(data)} bytes", now)
         try:
             message = json.loads(data)
@@ -199,10 +205,14 @@ class Gateway:
         if seq is not None and type(seq) is not int:
             detail = "a heartbeat's d is a number or null"
             return self.links.refuse(link, CloseCode.DECODE_ERROR, "undecodable", detail, now)
-        self.ledger.add(Beat(now, link.id, link.shard, seq))
+        session = link.session
+        self.ledger.add(Beat(now, link.id, link.shard, seq, session.id if session else None))
         link.beat_by = now + self.links.patience_s()
-        if link.session is not None and seq is not None and seq > link.session.seq:
-            self.links.violation("heartbeat_seq", link, f"{seq}, last sent {link.session.seq}", now)
+        if session is not None and seq is not None:
+            if seq > session.seq:
+                self.links.violation("heartbeat_seq", link, f"{seq}, last sent {session.seq}", now)
+            elif self.settings.heartbeat_trims:
+                session.trim(seq)
         return self._ack(link, now)
 
     def _ack(self, link: Link, now: float) -> list[Effect]:

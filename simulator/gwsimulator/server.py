@@ -25,6 +25,7 @@ from gwsimulator.hosts import Host
 from gwsimulator.ledger import Ledger, Sink
 from gwsimulator.rules import Gateway
 from gwsimulator.settings import Settings
+from gwsimulator.spelling import Respelled, as_it_is
 from gwsimulator.streams import Fragmented, Stream, frame, stream
 from gwsimulator.wire import Wire, reset
 from gwsimulator.world import World
@@ -58,6 +59,8 @@ class Simulator(Controls):
             self.settings.keep_dispatches, self.settings.keep_payload_bytes, sink, sink_payloads
         )
         self.faults = Faults()
+        dice = random.Random(self.settings.seed)
+        self._spell = Respelled(dice) if self.settings.shuffle_keys else as_it_is
         self.rules = Gateway(
             self.settings,
             world=self.world,
@@ -65,6 +68,7 @@ class Simulator(Controls):
             faults=self.faults,
             resume_url=lambda: self.resume_url,
             new_session_id=lambda: secrets.token_hex(16),
+            spell=self._spell,
         )
         self.gateway_url = ""
         self.resume_url = ""
@@ -154,7 +158,7 @@ class Simulator(Controls):
         link = self._links
         assert ws.request is not None  # the upgrade is done
         query = dict(parse_qsl(urlsplit(ws.request.path).query))
-        wire = self._wires[link] = Wire(ws, self._stream(link, query.get("compress")))
+        wire = self._wires[link] = Wire(ws, self._stream(link, query.get("compress")), self._spell)
         wire.reading.set()
         wire.writing.set()
         writer = asyncio.create_task(wire.write(), name=f"write {link}")

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from gwsimulator.snowflakes import shard_of
+from gwsimulator.spelling import Spelling, as_it_is
 from gwsimulator.vocabulary import Intent, intent_needed
 from gwsimulator.world import Event
 
@@ -38,14 +39,19 @@ class Session:
     _buffer: deque[tuple[int, bytes]] = field(default_factory=deque)
     _forgot: int = 0
 
-    def stamp(self, name: str, d: bytes) -> bytes:
+    def stamp(self, name: str, d: bytes, spell: Spelling = as_it_is) -> bytes:
         """Give the dispatch its number, keep it for replay, return the whole message."""
         self.seq += 1
-        payload = b'{"t":"%b","s":%d,"op":0,"d":%b}' % (name.encode(), self.seq, d)
+        payload = spell(b'{"t":"%b","s":%d,"op":0,"d":%b}' % (name.encode(), self.seq, d))
         self._buffer.append((self.seq, payload))
         if len(self._buffer) > self.capacity:
             self._forgot = self._buffer.popleft()[0]
         return payload
+
+    def trim(self, seq: int) -> None:
+        """Forget the messages up to `seq`."""
+        while self._buffer and self._buffer[0][0] <= seq:
+            self._forgot = self._buffer.popleft()[0]
 
     def missed(self, since: int) -> list[bytes] | None:
         """Return the messages after `since`, or None when the buffer no longer reaches back to it."""

@@ -85,6 +85,8 @@ class Settings:
     """A client's larger message is 4002. Some have measured 15 KiB."""
     terse: bool = False
     """Leave out the keys that are null in messages that are no dispatches."""
+    shuffle_keys: bool = False
+    """Write keys in any order, with some more, with whitespace, and letters as \\u escapes."""
     fragment: bool = False
     """Send some websocket messages in fragments, with pings between some of those."""
     split_zlib: bool = False

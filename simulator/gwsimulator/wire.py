@@ -13,11 +13,13 @@ from websockets.asyncio.server import ServerConnection
 from websockets.protocol import State
 
 from gwsimulator.effects import Cut, Hangup, Inflate, Queued, Send, SendFrames, SendMessage
+from gwsimulator.spelling import Spelling
 from gwsimulator.streams import BINARY, TEXT, Stream, broken, frame
 
 _BATCH: Final = 64
 """Messages per write; between two of them other connections get their turn."""
 
+_NO_NAME: Final = b'{"t":null'
 _DRIPS_PER_S: Final = 20
 _PIECE_GAP_S: Final = 0.002
 
@@ -28,6 +30,8 @@ class Wire:
 
     ws: ServerConnection
     stream: Stream
+    spell: Spelling
+    """For what isn't a dispatch: those are spelled when they get their number."""
     outbox: deque[Queued] = field(default_factory=deque)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     reading: asyncio.Event = field(default_factory=asyncio.Event)
@@ -82,7 +86,7 @@ class Wire:
             case Send(payload=payload, spoil="text"):
                 return frame(payload, TEXT)
             case Send(payload=payload):
-                return self.stream.frames(payload)
+                return self.stream.frames(self.spell(payload) if payload.startswith(_NO_NAME) else payload)
             case SendMessage():
                 return frame(effect.data, TEXT if effect.text else BINARY)
             case SendFrames():
