@@ -28,6 +28,7 @@ from gwcluster.identify.gateway_info import GatewayInfo, Refused
 from gwcluster.identify.ledger import Ledger, LedgerError
 from gwcluster.identify.permits import Permits
 from gwcluster.state_folder import StateFolder
+from gwcluster.supervise.commands import Commands
 from gwcluster.supervise.crew import Crew
 from gwcluster.supervise.nursery_link import NurseryLink
 from gwcluster.supervise.supervisor import Supervisor
@@ -160,6 +161,7 @@ class Cluster:
         crew.permits = Permits(
             gate, ledger, shards=count, tell=crew.tell, clock=time.monotonic, wall=time.time
         )
+        crew.commands = Commands(shards=count, ids=ids, tell=crew.tell, has_worker=crew.has_worker)
         return crew
 
     def _budget(self, info: GatewayInfo, shards: int, ledger: Ledger) -> Budget:

@@ -130,6 +130,20 @@ def shard_of(guild_id: int, shards: int) -> int:
     return (guild_id >> 22) % shards
 
 
+def snowflake(value: object) -> int | None:
+    """Return an id that was given as an integer or as a string of digits; None if it is no id.
+
+    Sources:
+        https://docs.discord.com/developers/reference#snowflakes
+    """
+    number = 0
+    if isinstance(value, int) and not isinstance(value, bool):
+        number = value
+    elif isinstance(value, str) and len(value) <= 20 and value.isascii() and value.isdigit():
+        number = int(value)
+    return number if 0 < number < 1 << 64 else None
+
+
 def close_meaning(code: int | None) -> str:
     """Return words for a close code; None is a connection that ended without one."""
     if code is None:

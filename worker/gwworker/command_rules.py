@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gwcluster.discord import MEMBER_IDS, NONCE_BYTES, SEND_BYTES, Op
+from gwcluster.discord import MEMBER_IDS, NONCE_BYTES, SEND_BYTES, Op, snowflake
 from gwcluster.errors import GwclusterError, quoted
 from gwcluster.wire.refusals import Refusal
 
@@ -179,12 +179,8 @@ _RULES: Final[dict[int, Callable[[_Fields], _Fields]]] = {
 
 def _snowflake(where: str, value: object) -> str:
     """Return an id as the string that Discord wants; integers are taken too, but never floats."""
-    number = 0
-    if isinstance(value, int) and not isinstance(value, bool):
-        number = value
-    elif isinstance(value, str) and len(value) <= 20 and value.isascii() and value.isdigit():
-        number = int(value)
-    if not 0 < number < 1 << 64:
+    number = snowflake(value)
+    if number is None:
         raise _bad(where, value, "an id, as a string of digits", missing=value is None)
     return str(number)
 

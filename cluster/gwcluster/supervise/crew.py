@@ -13,9 +13,10 @@ from typing import Final
 from gwcluster.board import Board
 from gwcluster.herald import Herald
 from gwcluster.identify.permits import Permits
+from gwcluster.supervise.commands import Commands
 from gwcluster.supervise.nursery_link import Listener, NurseryLink, WorkerLink
 from gwcluster.supervise.supervisor import Effect, Kill, Severity, Start, Supervisor, Verdict
-from gwcluster.wire.control import Job, Message, Pulse, Refused, StateChanged
+from gwcluster.wire.control import CommandDone, Job, Message, Pulse, Refused, StateChanged
 from gwcluster.wire.exits import Exit, WorkerExit
 from gwcluster.wire.notices import ShardState
 
@@ -48,9 +49,11 @@ class Crew:
 
     Attributes:
         permits: set once, before `run`.
+        commands: what bots want sent; None: nobody can ask.
     """
 
     permits: Permits
+    commands: Commands | None = None
 
     def __init__(
         self,
@@ -116,6 +119,10 @@ class Crew:
         """Send a message to a shard's worker, if it has one."""
         if shard in self._links:
             self._links[shard].tell(message)
+
+    def has_worker(self, shard: int) -> bool:
+        """Say whether a shard has a worker that hears what it is told."""
+        return shard in self._links
 
     def publish_counts(self) -> None:
         """Tell subscribers how many shards are ready, and the log when it is all of them."""
@@ -184,6 +191,10 @@ class Crew:
 
     def said(self, shard: int, message: Message) -> None:
         """See `nursery_link.Listener`."""
+        if isinstance(message, CommandDone):
+            if self.commands is not None:
+                self.commands.heard(message)
+            return  # nothing to supervise
         now = self._wall()
         match message:
             case StateChanged():
@@ -231,6 +242,8 @@ class Crew:
     def _gone(self, shard: int) -> None:
         self.permits.worker_ended(shard)
         self.board.gone(shard)
+        if self.commands is not None:
+            self.commands.worker_ended(shard)
 
     def _note_death(self, shard: int, why: str) -> None:
         now = self._wall()
