@@ -7,9 +7,11 @@ Sources:
 
 from __future__ import annotations
 
+import json
+import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from gwsimulator.payloads import Json, backwards, encode
@@ -19,6 +21,9 @@ from gwsimulator.vocabulary import API_VERSION
 
 _PATH: Final = re.compile(r"^/api(?:/v(\d+))?(/.*)$")
 _AGENT: Final = re.compile(r"^DiscordBot \(.+, .+\)")
+
+
+_BANNED: Final = b"<html><head><title>Access denied</title></head><body>error code: 1015</body></html>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +39,63 @@ class Answer:
 def answer(gateway: Gateway, target: str, headers: Mapping[str, str], url: str, now: float) -> Answer:
     """Answer `GET target`, and note it in the ledger; `url` is the gateway's."""
     path = target.partition("?")[0]
+    made = _answer(gateway, path, headers, url, now)
+    if made.status in (401, 403, 429) and made.headers.get("X-RateLimit-Scope") != "shared":
+        gateway.quota.invalid.take(now)
+    gateway.ledger.add(RestCall(now, path, made.status, _not_before(made, now)))
+    return made
+
+
+def _answer(gateway: Gateway, path: str, headers: Mapping[str, str], url: str, now: float) -> Answer:
+    if gateway.quota.invalid.left(now) < 0:
+        gateway.ledger.add(Violation(now, "invalid_answers", None, path[:80]))
+        return Answer(403, _BANNED, {"Content-Type": "text/html"})
     fault = gateway.faults.next_rest(path)
     if fault is not None:
-        made = Answer(fault.status, fault.body, fault.headers, fault.delay_s)
-    else:
-        made = _judge(gateway, path, headers, url, now)
-    gateway.ledger.add(RestCall(now, path, made.status))
-    return made
+        return Answer(fault.status, fault.body, fault.headers, fault.delay_s)
+    if not gateway.quota.requests.take(now):
+        return _too_many(gateway, path, now)
+    made = _judge(gateway, path, headers, url, now)
+    return replace(made, headers={**made.headers, **_quota_headers(gateway, now)})
+
+
+def _too_many(gateway: Gateway, path: str, now: float) -> Answer:
+    gateway.ledger.add(Violation(now, "rest_rate", None, path[:80]))
+    wait_s = round(gateway.quota.requests.free_after_s(now), 3)
+    body = {"message": "You are being rate limited.", "retry_after": wait_s, "global": True}
+    told = {
+        "Retry-After": str(math.ceil(wait_s)),
+        "X-RateLimit-Global": "true",
+        "X-RateLimit-Scope": "global",
+    }
+    return Answer(429, encode(body), {"Content-Type": "application/json", **told})
+
+
+def _quota_headers(gateway: Gateway, now: float) -> dict[str, str]:
+    """Return how many requests are left; seconds since no epoch in particular, as nobody knows the date here.
+
+    Source: https://docs.discord.com/developers/topics/rate-limits#header-format
+    """
+    requests = gateway.quota.requests
+    after_s = requests.free_after_s(now)
+    return {
+        "X-RateLimit-Limit": str(requests.most),
+        "X-RateLimit-Remaining": str(max(0, requests.left(now))),
+        "X-RateLimit-Reset": f"{now + after_s:.3f}",
+        "X-RateLimit-Reset-After": f"{after_s:.3f}",
+        "X-RateLimit-Bucket": "80c17d2f203122d936070c88c8d10f33",
+    }
+
+
+def _not_before(made: Answer, now: float) -> float | None:
+    """Return when a 429 allows the next request, from its header or else its body."""
+    if made.status != 429:
+        return None
+    try:
+        wait_s = float(made.headers.get("Retry-After") or json.loads(made.body)["retry_after"])
+    except (ValueError, KeyError, TypeError):
+        return None
+    return now + made.delay_s + wait_s
 
 
 def _judge(gateway: Gateway, path: str, headers: Mapping[str, str], url: str, now: float) -> Answer:

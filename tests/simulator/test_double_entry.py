@@ -1,7 +1,7 @@
 """The simulator and the program have Discord's numbers typed separately; here they meet."""
 
 from gwcluster import discord
-from gwsimulator import Settings, rules, snowflakes, vocabulary
+from gwsimulator import Settings, snowflakes, vocabulary
 
 
 def test_opcodes_agree() -> None:
@@ -20,7 +20,7 @@ def test_limits_agree() -> None:
     settings = Settings()
     assert settings.identify_window_s == discord.IDENTIFY_WINDOW_S
     assert (settings.send_limit, settings.send_window_s) == (discord.SEND_LIMIT, discord.SEND_WINDOW_S)
-    assert rules.MAX_PAYLOAD_BYTES == discord.SEND_BYTES
+    assert settings.max_payload_bytes == discord.SEND_BYTES
     assert str(discord.API_VERSION) == vocabulary.API_VERSION
 
 

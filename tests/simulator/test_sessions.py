@@ -44,3 +44,11 @@ def test_a_session_dropped_twice_is_dropped_once() -> None:
     sessions.drop(one)
     assert sessions.on_shard(0) == []
     assert sessions.get(one.id) is None
+
+
+def test_a_trimmed_buffer_has_what_came_after_and_nothing_else() -> None:
+    one = session()
+    sent = [one.stamp("A", b"%d" % n) for n in range(5)]
+    one.trim(3)
+    assert one.missed(3) == sent[3:]
+    assert one.missed(2) is None
