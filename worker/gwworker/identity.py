@@ -7,11 +7,10 @@ Sources:
 
 from __future__ import annotations
 
-import hashlib
 import json
 
 from gwcluster.discord import API_VERSION, Op
-from gwcluster.log.session_state import SavedSession
+from gwcluster.log.session_state import SavedSession, token_digest
 from gwcluster.wire.control import Job
 from gwworker.effects import Remember
 from gwworker.redial import Known
@@ -59,19 +58,8 @@ def saved_session(job: Job, remember: Remember) -> SavedSession:
 
 def resumable(saved: SavedSession, job: Job, logged_session: int) -> Known | None:
     """Return the saved session if this job may resume it: same bot, shard, intents, and in the log."""
-    same = (
-        saved.session == logged_session
-        and (saved.shard, saved.shards) == (job.shard, job.shards)
-        and saved.intents == job.intents
-        and saved.token_digest == token_digest(job.token)
-        and saved.api_version == API_VERSION
-    )
-    return Known(saved.session_id, saved.resume_url) if same else None
-
-
-def token_digest(token: str) -> str:
-    """Return a fingerprint that tells tokens apart and gives nothing of them away."""
-    return hashlib.sha256(b"gwcluster session " + token.encode()).hexdigest()[:16]
+    fits = saved.fits(shard=job.shard, shards=job.shards, intents=job.intents, token=job.token)
+    return Known(saved.session_id, saved.resume_url) if fits and saved.session == logged_session else None
 
 
 def _payload(op: Op, data: object) -> bytes:

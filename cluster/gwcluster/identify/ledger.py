@@ -8,45 +8,29 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from gwcluster.errors import GwclusterError
+from gwcluster.identify.caution import Past
 from gwcluster.identify.gate import LEASE_S
 from gwcluster.identify.gateway_info import LONGEST_WAIT_S
+from gwcluster.identify.known import Known, decode
+from gwcluster.identify.ledger_file import LedgerError, copy_file, move_aside, open_file
 
-KEEP_S: Final = 172_800.0
-"""Twice the day over which Discord counts."""
+__all__ = ["DAY_S", "READY", "REFUSED", "Ledger", "LedgerError"]
 
-FORMAT: Final = 1
+DAY_S: Final = 86_400.0
+"""Over which Discord counts."""
 
-_TABLES: Final = f"""
-CREATE TABLE identify (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    shard INTEGER NOT NULL,
-    shards INTEGER NOT NULL,
-    key INTEGER NOT NULL,
-    granted_at REAL NOT NULL,
-    sent_at REAL,
-    unused INTEGER NOT NULL DEFAULT 0,
-    outcome TEXT
-);
-CREATE INDEX identify_granted_at ON identify (granted_at);
-CREATE TABLE moment (name TEXT PRIMARY KEY, wall REAL NOT NULL);
-PRAGMA user_version = {FORMAT};
-"""
+KEEP_S: Final = 2 * DAY_S
+
+READY: Final = "ready"
+REFUSED: Final = "refused with op 9"
+"""Outcomes from which a later coordinator learns."""
 
 log = logging.getLogger(__name__)
-
-
-class LedgerError(GwclusterError):
-    """The ledger can't be read or written (disk full, say).
-
-    For `granted` that means: take the permit back, as after a crash nobody would know of it.
-    """
 
 
 class Ledger:
@@ -59,31 +43,36 @@ class Ledger:
     Args:
         path: the file; its folder exists and belongs to one coordinator.
         clock: Unix seconds.
+        copy: look at the file as it is now, whoever owns it; what is written then reaches no file.
 
     Raises:
         LedgerError: the file can't be opened, or a newer gwcluster wrote it; the coordinator ends.
     """
 
-    def __init__(self, path: Path, *, clock: Callable[[], float]) -> None:
+    def __init__(self, path: Path, *, clock: Callable[[], float], copy: bool = False) -> None:
         self._path = path
         self._clock = clock
         with self._failures():
-            try:
-                self._db = _opened(path)
-            except sqlite3.OperationalError:
-                raise  # not readable, not damaged
-            except sqlite3.DatabaseError as error:
-                aside = _moved_aside(path, int(clock()))
-                log.error(
-                    "the identify ledger %s is damaged (%s): moved to %s and begun anew; "
-                    "identifies of the last 24 h are now known to Discord alone",
-                    path,
-                    error,
-                    aside.name,
-                )
-                self._db = _opened(path)
-                self._set("anew", clock())
+            self._db = copy_file(path) if copy else self._opened()
             self._forget()
+
+    def _opened(self) -> sqlite3.Connection:
+        try:
+            return open_file(self._path)
+        except sqlite3.OperationalError:
+            raise  # not readable, not damaged
+        except sqlite3.DatabaseError as error:
+            aside = move_aside(self._path, int(self._clock()))
+            log.error(
+                "the identify ledger %s is damaged (%s): moved to %s and begun anew; "
+                "identifies of the last 24 h are now known to Discord alone",
+                self._path,
+                error,
+                aside.name,
+            )
+            db = open_file(self._path)
+            db.execute("INSERT INTO moment VALUES ('anew', ?)", (self._clock(),))
+            return db
 
     def granted(self, shard: int, shards: int, key: int, at_wall: float) -> int:
         """Keep a permit, before it leaves; return the id by which its fate is told.
@@ -109,8 +98,8 @@ class Ledger:
         self._run("UPDATE identify SET unused = 1 WHERE id = ?", permit)
 
     def outcome(self, permit: int, text: str) -> None:
-        """Keep what became of the identify, for people. Raises LedgerError; nothing depends on it."""
-        self._run("UPDATE identify SET outcome = ? WHERE id = ?", text, permit)
+        """Keep what became of the identify, as of now. Raises LedgerError; go on then."""
+        self._run("UPDATE identify SET outcome = ?, outcome_at = ? WHERE id = ?", text, self._clock(), permit)
 
     def spent_since(self, wall: float) -> int:
         """Return how many identifies were or may have been sent from `wall` (Unix seconds) on."""
@@ -138,6 +127,53 @@ class Ledger:
         for key, at in rows:
             last[int(key)] = max(at, last.get(int(key), at))
         return {key: min(at, now) for key, at in last.items()}
+
+    def past(self, offset_s: float) -> list[Past]:
+        """Return every identify of the last day, in the order in which they were granted.
+
+        Args:
+            offset_s: monotonic minus Unix seconds.
+        """
+        rows = self._run(
+            "SELECT shard, granted_at, coalesce(sent_at, granted_at + ?1), "
+            "CASE outcome WHEN ?2 THEN min(outcome_at, ?4) END, "
+            "CASE outcome WHEN ?3 THEN min(outcome_at, ?4) END "
+            "FROM identify WHERE NOT unused AND granted_at >= ?4 - ?5 ORDER BY granted_at, id",
+            LEASE_S,
+            READY,
+            REFUSED,
+            self._clock(),
+            DAY_S,
+        )
+
+        def moment(wall: float | None) -> float | None:
+            return None if wall is None else wall + offset_s
+
+        return [
+            Past(int(shard), granted + offset_s, sent + offset_s, moment(ready), moment(refused))
+            for shard, granted, sent, ready, refused in rows
+        ]
+
+    @property
+    def known(self) -> Known | None:
+        """What `keep_known` was last told, None if nothing."""
+        with self._failures():
+            rows = self._db.execute("SELECT value FROM fact WHERE name = 'gateway'").fetchall()
+        return decode(rows[0][0]) if rows else None
+
+    def keep_known(self, known: Known) -> None:
+        """Keep what Discord said. Raises LedgerError; the next start then waits for Discord's answer."""
+        self._run("INSERT OR REPLACE INTO fact VALUES ('gateway', ?)", known.encode())
+
+    @property
+    def alive_at(self) -> float:
+        """Unix second at which a coordinator last said that it runs; long ago if never. Not in the future."""
+        wall = self._get("alive")
+        return float("-inf") if wall is None else min(wall, self._clock())
+
+    def keep_alive(self) -> None:
+        """Say that a coordinator runs. Raises LedgerError; a later start then trusts no saved session."""
+        self._set("alive", self._clock())
 
     @property
     def not_before(self) -> float | None:
@@ -201,38 +237,3 @@ class Ledger:
             yield
         except (sqlite3.Error, OSError) as error:
             raise LedgerError(f"identify ledger {self._path}: {error}") from error
-
-
-def _opened(path: Path) -> sqlite3.Connection:
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
-    path.chmod(0o600)  # SQLite gives its -wal and -shm files the same mode
-    db = sqlite3.connect(path, isolation_level=None, timeout=5.0)
-    try:
-        _prepare(db, path)
-    except BaseException:
-        db.close()
-        raise
-    return db
-
-
-def _prepare(db: sqlite3.Connection, path: Path) -> None:
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = FULL")
-    (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
-    if verdict != "ok":
-        raise sqlite3.DatabaseError(" ".join(verdict.split()))
-    (version,) = db.execute("PRAGMA user_version").fetchone()
-    if version > FORMAT:
-        raise LedgerError(
-            f"identify ledger {path} has format {version}; this gwcluster reads up to {FORMAT}: upgrade"
-        )
-    if version == 0:
-        db.executescript(f"BEGIN IMMEDIATE; {_TABLES} COMMIT;")
-
-
-def _moved_aside(path: Path, wall: int) -> Path:
-    aside = path.with_name(f"{path.name}.damaged-{wall}")
-    for suffix in ("", "-wal", "-shm"):  # left-over ones would be taken into the new file
-        with contextlib.suppress(FileNotFoundError):
-            path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
-    return aside

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from gwcluster.identify.gate import Gate, Grant
-from gwcluster.identify.ledger import Ledger, LedgerError
+from gwcluster.identify.ledger import READY, REFUSED, Ledger, LedgerError
 from gwcluster.wire.control import (
     AskPermit,
     IdentifyRefused,
@@ -82,7 +82,7 @@ class Permits:
                     self._note(self._ledger.unused, self._rows.pop(shard))
             case IdentifyRefused():
                 self.gate.refused(shard, now)
-                self._close(shard, "refused with op 9")
+                self._close(shard, REFUSED)
             case _:
                 return False
         return True
@@ -91,7 +91,7 @@ class Permits:
         """The shard is live; if that took an identify, it succeeded."""
         if shard in self._rows:
             self.gate.succeeded(shard, self._clock())
-            self._close(shard, "ready")
+            self._close(shard, READY)
 
     def needs_none(self, shard: int) -> None:
         """The shard resumes, is live or can't connect: no other has to wait until it asks."""
@@ -126,7 +126,13 @@ class Permits:
             if self._blocked is not None:
                 log.error("identify budget: %s", self._blocked)
             else:
-                log.info("identify budget: permits are granted again")
+                budget = self.gate.budget
+                log.info(
+                    "identify budget: permits are granted again; %d of %d are left, %d of them in reserve",
+                    budget.remaining,
+                    budget.total,
+                    budget.reserve,
+                )
 
     def _grant(self, grant: Grant, now: float) -> None:
         shard = grant.shard

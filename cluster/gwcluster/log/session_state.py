@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 from zlib import crc32
 
+from gwcluster.discord import API_VERSION
 from gwcluster.errors import LogError
 
 FILE_NAME: Final = "session.json"
@@ -45,6 +47,20 @@ class SavedSession:
 
     def __repr__(self) -> str:
         return f"SavedSession(session={self.session}, shard={self.shard}, shards={self.shards}, …)"
+
+    def fits(self, *, shard: int, shards: int, intents: int, token: str) -> bool:
+        """Say whether a shard that is to run like this may resume the session."""
+        return (
+            (self.shard, self.shards) == (shard, shards)
+            and self.intents == intents
+            and self.token_digest == token_digest(token)
+            and self.api_version == API_VERSION
+        )
+
+
+def token_digest(token: str) -> str:
+    """Return a fingerprint that tells tokens apart and gives nothing of them away."""
+    return hashlib.sha256(b"gwcluster session " + token.encode()).hexdigest()[:16]
 
 
 def save(folder: Path, saved: SavedSession) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from gwcluster.identify.caution import Past
+from gwcluster.identify.known import Known
 from gwcluster.identify.ledger import Ledger, LedgerError
 
 WALL = 1_790_000_000.0
@@ -163,9 +165,9 @@ def test_a_damaged_file_is_moved_aside_and_every_key_counts_as_just_used(
 def test_a_file_of_a_newer_gwcluster_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "ledger"
     db = sqlite3.connect(path)
-    db.execute("PRAGMA user_version = 2")
+    db.execute("PRAGMA user_version = 3")
     db.close()
-    with pytest.raises(LedgerError, match="format 2"):
+    with pytest.raises(LedgerError, match="format 3"):
         Ledger(path, clock=Clock())
     assert [path.name for path in tmp_path.iterdir()] == ["ledger"]
 
@@ -187,3 +189,95 @@ def test_a_permit_that_cannot_be_kept_is_an_error_and_leaves_no_trace(tmp_path: 
 def test_a_folder_that_is_not_there_is_an_error_that_names_the_file(tmp_path: Path) -> None:
     with pytest.raises(LedgerError, match=r"none.ledger"):
         Ledger(tmp_path / "none" / "ledger", clock=Clock())
+
+
+def test_a_file_of_format_1_is_brought_up_to_date_and_keeps_what_it_counted(tmp_path: Path) -> None:
+    path = tmp_path / "ledger"
+    db = sqlite3.connect(path)
+    db.executescript(
+        "CREATE TABLE identify (id INTEGER PRIMARY KEY AUTOINCREMENT, shard INTEGER NOT NULL, "
+        "shards INTEGER NOT NULL, key INTEGER NOT NULL, granted_at REAL NOT NULL, sent_at REAL, "
+        "unused INTEGER NOT NULL DEFAULT 0, outcome TEXT);"
+        "CREATE INDEX identify_granted_at ON identify (granted_at);"
+        "CREATE TABLE moment (name TEXT PRIMARY KEY, wall REAL NOT NULL);"
+        "INSERT INTO identify (shard, shards, key, granted_at, outcome) "
+        f"VALUES (0, 1, 0, {WALL - 50}, 'ready');"
+        "PRAGMA user_version = 1"
+    )
+    db.close()
+    copy = Ledger(path, clock=Clock(), copy=True)
+    assert copy.spent_since(0.0) == 1
+    copy.close()
+    ledger = Ledger(path, clock=Clock())
+    assert ledger.spent_since(0.0) == 1
+    assert ledger.past(0.0) == [Past(0, WALL - 50, WALL - 30, None, None)]
+    assert ledger.known is None
+    ledger.outcome(ledger.granted(1, 2, 1, WALL), "ready")
+    assert ledger.past(0.0)[1].ready_at == WALL
+    ledger.close()
+
+
+def test_the_past_tells_what_became_of_each_identify_of_a_day_and_when(tmp_path: Path) -> None:
+    clock = Clock()
+    ledger = Ledger(tmp_path / "ledger", clock=clock)
+    clock.now = WALL - 86_500
+    ledger.granted(9, 16, 9, clock.now)
+    clock.now = WALL - 100
+    ready, refused, silent, back = (ledger.granted(shard, 16, shard, clock.now) for shard in range(4))
+    for permit in (ready, refused):
+        ledger.sent(permit, WALL - 99)
+    ledger.unused(back)
+    assert silent
+    clock.now = WALL - 90
+    ledger.outcome(ready, "ready")
+    ledger.outcome(refused, "refused with op 9")
+    clock.now = WALL
+    assert ledger.past(10_000 - WALL) == [
+        Past(0, 9_900.0, 9_901.0, 9_910.0, None),
+        Past(1, 9_900.0, 9_901.0, None, 9_910.0),
+        Past(2, 9_900.0, 9_920.0, None, None),
+    ]
+    ledger.close()
+
+
+def test_what_is_known_of_the_gateway_and_that_somebody_ran_outlive_the_process(tmp_path: Path) -> None:
+    clock, known = Clock(), Known("http://127.0.0.1:8/api/v10", "ws://127.0.0.1:9", 16, 18)
+    ledger = Ledger(tmp_path / "ledger", clock=clock)
+    assert (ledger.known, ledger.alive_at) == (None, float("-inf"))
+    ledger.keep_known(known)
+    ledger.keep_alive()
+    ledger.close()
+    clock.now += 60
+    ledger = Ledger(tmp_path / "ledger", clock=clock)
+    assert (ledger.known, ledger.alive_at) == (known, WALL)
+    ledger.close()
+    ledger = Ledger(tmp_path / "ledger", clock=Clock(WALL - 500))
+    assert ledger.alive_at == WALL - 500  # the clock jumped
+    ledger.close()
+
+
+def test_a_copy_is_taken_while_the_owner_writes_and_reaches_no_file(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger", clock=Clock())
+    ledger.granted(0, 1, 0, WALL)
+    copy = Ledger(tmp_path / "ledger", clock=Clock(), copy=True)
+    copy.granted(0, 1, 0, WALL)
+    copy.set_not_before(WALL + 60)
+    assert copy.spent_since(0.0) == 2
+    copy.close()
+    assert (ledger.spent_since(0.0), ledger.not_before) == (1, None)
+    ledger.close()
+
+
+def test_a_copy_of_a_file_that_nobody_uses_leaves_nothing_beside_it(tmp_path: Path) -> None:
+    Ledger(tmp_path / "ledger", clock=Clock()).close()
+    Ledger(tmp_path / "ledger", clock=Clock(), copy=True).close()
+    assert [path.name for path in tmp_path.iterdir()] == ["ledger"]
+
+
+def test_a_copy_of_a_damaged_file_or_of_none_is_an_error_and_moves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(LedgerError):
+        Ledger(tmp_path / "none", clock=Clock(), copy=True)
+    spoiled(tmp_path / "ledger", "text")
+    with pytest.raises(LedgerError):
+        Ledger(tmp_path / "ledger", clock=Clock(), copy=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["ledger"]

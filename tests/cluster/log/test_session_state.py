@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gwcluster.errors import LogError
-from gwcluster.log.session_state import SavedSession, forget, load, save
+from gwcluster.log.session_state import SavedSession, forget, load, save, token_digest
 
 SECRET = "0123456789abcdef-session-id"
 SAVED = SavedSession(
@@ -115,3 +115,28 @@ def test_a_disk_that_refuses_is_an_error_and_keeps_what_was_there(tmp_path: Path
 
 def test_the_session_id_is_in_no_repr() -> None:
     assert SECRET not in repr(SAVED)
+
+
+TOKEN = "MTk4.secret.token"
+MINE = replace(SAVED, token_digest=token_digest(TOKEN))
+
+
+def fits(
+    saved: SavedSession, *, shard: int = 3, shards: int = 16, intents: int = 513, token: str = TOKEN
+) -> bool:
+    return saved.fits(shard=shard, shards=shards, intents=intents, token=token)
+
+
+def test_a_session_is_for_the_same_bot_shard_count_intents_and_version_alone() -> None:
+    assert fits(MINE)
+    assert not fits(MINE, shard=4)
+    assert not fits(MINE, shards=32)
+    assert not fits(MINE, intents=512)
+    assert not fits(MINE, token=TOKEN + "x")
+    assert not fits(replace(MINE, api_version=9))
+
+
+def test_the_fingerprint_tells_tokens_apart_and_holds_nothing_of_them() -> None:
+    assert token_digest("a") != token_digest("b")
+    assert token_digest(TOKEN) == token_digest(TOKEN)
+    assert not any(part in token_digest(TOKEN) for part in TOKEN.split("."))
