@@ -271,6 +271,16 @@ def test_a_broken_payload_glued_to_a_good_one_is_broken() -> None:
 # READY
 
 
+def test_payloads_glued_with_white_space_between_them_are_taken_apart() -> None:
+    assert read(b' {"op":11}\r\n\t{"op":7} ') == [(Ack(), b'{"op":11}'), (Reconnect(), b'{"op":7}')]
+
+
+def test_a_great_many_glued_values_are_refused_at_the_first_bad_one() -> None:
+    with pytest.raises(BadPayloadError, match="without an opcode"):
+        read(b"{}" * 1_000_000)  # copying the rest after each would take minutes
+    assert len(read(b'{"op":11}' * 10_000)) == 10_000
+
+
 def test_ready_gives_the_session_and_where_to_resume_it() -> None:
     d = {"v": 10, "session_id": "a" * 32, "resume_gateway_url": "wss://gateway-us-east1-c.discord.gg"}
     assert parse_ready(dispatch(d, "READY", 1), 1) == Ready(

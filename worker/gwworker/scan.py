@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -18,6 +19,7 @@ from gwcluster.errors import GwclusterError, quoted
 _DISPATCH: Final = re.compile(rb'\{"t":"([A-Z0-9_]{1,100})","s":(0|[1-9][0-9]{0,17}),"op":0,"d":')
 _DECODER: Final = json.JSONDecoder()
 _NAME: Final = re.compile(r"[A-Za-z0-9_]{1,100}")
+_SPACE: Final = re.compile(r"[ \t\n\r]*")
 _MAX_SEQ: Final = 10**18 - 1
 _MAX_INTERVAL_MS: Final = 3_600_000
 
@@ -76,8 +78,8 @@ def scan(payload: bytes, *, whole: bool = False) -> Dispatch | None:
     """Return the dispatch in `payload` if its beginning and its braces leave no doubt, else None.
 
     Quotes inside Discord's strings are escaped, so no text of a user can forge the prefix. Cut or glued
-    payloads are left to `parse`: a cut one ends wrongly or lacks a brace (but for a cut right after braces
-    in someone's text, which no framing of websockets or zstd makes), and `}{"` is in no valid JSON (inside
+    payloads are left to `parse`: a cut one ends wrongly or lacks a brace (unless braces in someone's text
+    make up for it; no framing of websockets or zstd cuts there), and `}{"` is in no valid JSON (inside
     a string its quote would be escaped).
 
     Args:
@@ -136,23 +138,33 @@ def read(data: bytes) -> list[tuple[Payload, bytes]]:
     try:
         return [(parse(data), data)]
     except BadPayloadError:
-        pieces = _split(data)
-        if len(pieces) < 2:
+        found = [(parse(piece), piece) for piece in _split(data)]
+        if len(found) < 2:
             raise
-        return [(parse(piece), piece) for piece in pieces]
+        return found
 
 
-def _split(data: bytes) -> list[bytes]:
-    pieces: list[bytes] = []
+def _split(data: bytes) -> Iterator[bytes]:
+    """Iterate over the JSON values in `data`; stop early, so that a megabyte of nonsense is soon refused.
+
+    Raises:
+        BadPayloadError: what comes next is no JSON.
+    """
     try:
-        text = data.decode().strip()
-        while text:
-            _, end = _DECODER.raw_decode(text)
-            pieces.append(text[:end].encode())
-            text = text[end:].lstrip()
-    except (ValueError, RecursionError):
-        return []
-    return pieces
+        text = data.decode()
+        at = _space_end(text, 0)
+        while at < len(text):
+            _, end = _DECODER.raw_decode(text, at)
+            yield text[at:end].encode()
+            at = _space_end(text, end)
+    except (ValueError, RecursionError) as error:
+        raise BadPayloadError(f"not JSON: {quoted(data)} ({str(error) or type(error).__name__})") from error
+
+
+def _space_end(text: str, at: int) -> int:
+    match = _SPACE.match(text, at)
+    assert match is not None, "no space at all is a match"
+    return match.end()
 
 
 @dataclass(frozen=True, slots=True)
