@@ -200,8 +200,10 @@ def _told_wait_s(answer: RestAnswer, now_wall: float) -> float | None:
         body: Any = json.loads(answer.body)
     except (ValueError, RecursionError):
         body = None  # a ban by Cloudflare is HTML, or nothing
-    if isinstance(body, dict) and isinstance(told := body.get("retry_after"), int | float):
-        waits.append(min(told, LONGEST_WAIT_S))
+    if isinstance(body, dict) and isinstance(told := body.get("retry_after"), int | float) and told >= 0:
+        waits.append(
+            min(told, LONGEST_WAIT_S)
+        )  # before anything else: an integer may be too large for a float
     honest = [min(wait, LONGEST_WAIT_S) for wait in waits if not math.isnan(wait) and wait >= 0]
     return max(honest, default=None)
 

@@ -185,7 +185,13 @@ def test_a_rate_limit_is_waited_out_as_told(text: bytes, header: str | None, wai
 
 @pytest.mark.parametrize(
     ("text", "header"),
-    [(b"", None), (b"", "soon"), (b'{"retry_after": "x"}', "-5"), (b'{"retry_after": NaN}', "nan")],
+    [
+        (b"", None),
+        (b"", "soon"),
+        (b'{"retry_after": "x"}', "-5"),
+        (b'{"retry_after": NaN}', "nan"),
+        (b'{"retry_after": -1' + b"0" * 400 + b"}", "-inf"),  # below any float
+    ],
 )
 def test_a_rate_limit_without_a_word_on_how_long_backs_off(text: bytes, header: str | None) -> None:
     retry = retried(RestAnswer(429, text, header), tries=4)
