@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from gwcluster.errors import WireError, quoted
 from gwcluster.wire.codec import pack, unpack_map
+from gwcluster.wire.shapes import field_types, fits
 
 MAX_MESSAGE_BYTES: Final = 1 << 20
 _LENGTH: Final = struct.Struct(">I")
@@ -232,6 +233,7 @@ Message = (
 )
 
 _KINDS: Final[dict[str, type[Message]]] = {kind.__name__: kind for kind in Message.__args__}
+_TYPES: Final = {kind: field_types(kind) for kind in Message.__args__}
 
 
 def encode(message: Message) -> bytes:
@@ -277,6 +279,10 @@ def _decode(body: bytes) -> Message:
     kind = _KINDS.get(name) if isinstance(name, str) else None
     if kind is None:
         raise WireError(f"a control message of no known kind: {quoted(sorted(fields))}")
+    types = _TYPES[kind]
+    for field_name, value in fields.items():
+        if field_name in types and not fits(value, types[field_name]):
+            raise WireError(f"a {kind.__name__} message whose {field_name} is a {type(value).__name__}")
     try:
         return kind(**fields)
     except TypeError as error:

@@ -135,6 +135,27 @@ def test_missing_and_foreign_fields_are_refused_and_the_kind_is_named(fields: di
 
 
 @pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"kind": "Fork", "shard": "3"}, "a Fork message whose shard is a str"),
+        ({"kind": "Fork", "shard": True}, "whose shard is a bool"),
+        ({"kind": "Fork", "shard": 3.0}, "whose shard is a float"),
+        ({"kind": "Signal", "pid": None, "signal": 15}, "a Signal message whose pid is a NoneType"),
+        ({"kind": "Permit", "until": "now"}, "a Permit message whose until is a str"),
+        ({"kind": "Permit", "until": float("nan")}, "a Permit message whose until is a float"),
+        ({"kind": "StateChanged", "state": "live", "reason": "", "degraded": 1}, "whose degraded is a int"),
+    ],
+)
+def test_a_field_of_another_type_is_refused_where_it_came_in(fields: dict[str, object], said: str) -> None:
+    with pytest.raises(WireError, match=said):
+        read(framed(pack(fields)))
+
+
+def test_a_whole_number_of_seconds_is_a_moment_too() -> None:
+    assert read(framed(pack({"kind": "Permit", "until": 10_020}))) == [Permit(10_020)]
+
+
+@pytest.mark.parametrize(
     "body", [b"", b"\xc0", b"\x81", b"\x91" * 1000 + b"\xc0", b"\x81\xa4kind" + b"\x91" * 1000 + b"\xc0"]
 )
 def test_a_body_that_is_no_map_is_refused_however_deep_it_is(body: bytes) -> None:
