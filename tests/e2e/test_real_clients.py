@@ -175,7 +175,7 @@ def test_a_real_client_gets_every_message_resumes_after_op_7_and_identifies_afte
             sim.emit_random(0, EVENTS)  # without a connection: all of these can only come by replay
             missed = len(sim.ledger.dispatches()) - before
         client.wait_for_lines("resumed 0", 2)
-        assert sim.ledger.resumes[1].replayed == missed > 0
+        assert sim.ledger.resumes[1].replayed >= missed > 0
         let_messages_flow(sim, client)
 
         if not library.paces_identifies:

@@ -21,7 +21,7 @@ def main() -> None:
         print("ready", event.shard.id, flush=True)  # noqa: T201
 
     @bot.listen()
-    async def started(_: hikari.StartedEvent) -> None:
+    async def available(_: hikari.GuildAvailableEvent) -> None:
         print("guilds", len(bot.cache.get_available_guilds_view()), flush=True)  # noqa: T201
 
     @bot.listen()
