@@ -159,13 +159,28 @@ class Expire:
 
 
 @dataclass(frozen=True, slots=True)
+class NextGuild:
+    """Let the next of a new session's guilds arrive."""
+
+    session: str
+
+
+@dataclass(frozen=True, slots=True)
+class GuildBack:
+    """Let a guild be available again."""
+
+    session: str
+    guild_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class SendAway:
     """Ask a session that resumed on the wrong host to reconnect."""
 
     link: int
 
 
-Timer = BeatDue | Greet | Refuse | HangupLater | Expire | SendAway | Later
+Timer = BeatDue | Greet | Refuse | HangupLater | Expire | NextGuild | GuildBack | SendAway | Later
 
 
 @dataclass(slots=True)

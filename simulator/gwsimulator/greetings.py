@@ -11,6 +11,7 @@ from gwsimulator.effects import BeatDue, Effect, Send
 from gwsimulator.faults import Faults, Greeting
 from gwsimulator.links import INVALID, Link, Links
 from gwsimulator.payloads import encode
+from gwsimulator.records import Hello
 from gwsimulator.vocabulary import Op
 
 _TRACE: Final = ['["gateway-prd-us-east1-c-xr0k",{"micros":0.0}]']
@@ -29,7 +30,7 @@ def greet(link: Link, links: Links, faults: Faults, now: float) -> list[Effect]:
 
 def _greet(link: Link, links: Links, greeting: Greeting | None, now: float) -> list[Effect]:
     interval = links.settings.heartbeat_interval_ms
-    usual = Send(link.id, hello(interval))
+    usual = links.plain(link, hello(interval))
     match greeting:
         case int():
             return links.hang_up(link, greeting, "As the scenario has it.", now)
@@ -40,11 +41,14 @@ def _greet(link: Link, links: Links, greeting: Greeting | None, now: float) -> l
         case "op7":
             return links.ask_to_reconnect(link, now)
         case "no_interval":
-            return [Send(link.id, encode({"t": None, "s": None, "op": int(Op.HELLO), "d": {}}))]
+            return [
+                Send(link.id, encode({"t": None, "s": None, "op": int(Op.HELLO), "d": {"_trace": _TRACE}}))
+            ]
         case "bad_interval" | "negative_interval" | "text_interval":
             return [Send(link.id, hello(_BAD_INTERVALS[greeting]))]
         case _:
             links.timers.set(link.beat_by, BeatDue(link.id))
+            links.ledger.add(Hello(now, link.id, interval / 1000))
     match greeting:
         case "op9":
             return [Send(link.id, INVALID[False]), usual]

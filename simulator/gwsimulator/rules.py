@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, assert_never
 
+from gwsimulator.arrivals import Arrivals
 from gwsimulator.commands import Commands
 from gwsimulator.delivery import Delivery
 from gwsimulator.effects import (
@@ -18,10 +19,11 @@ from gwsimulator.effects import (
     Effect,
     Expire,
     Greet,
+    GuildBack,
     HangupLater,
     Later,
+    NextGuild,
     Refuse,
-    Send,
     SendAway,
     Timer,
     Timers,
@@ -33,6 +35,8 @@ from gwsimulator.ledger import Ledger
 from gwsimulator.limits import PRESENCES, RestQuota, SlidingLimit
 from gwsimulator.links import INVALID, Link, Links, Phase
 from gwsimulator.records import Beat, Command, Connection, Frame, Rule
+from gwsimulator.refusals import Refusals
+from gwsimulator.resuming import Resuming
 from gwsimulator.sessions import Sessions
 from gwsimulator.settings import Settings
 from gwsimulator.spelling import Spelling, as_it_is
@@ -75,17 +79,32 @@ class Gateway:
         self.links = Links(settings, self.sessions, ledger, self.timers)
         self.delivery = Delivery(self.sessions, ledger, faults, spell)
         self.commands = Commands(world)
-        self.handshake = Handshake(
-            settings=settings,
+        refusals = Refusals(self.links)
+        self.arrivals = Arrivals(
             world=world,
-            ledger=ledger,
             faults=faults,
-            timers=self.timers,
             sessions=self.sessions,
             links=self.links,
             delivery=self.delivery,
             resume_url=resume_url,
+        )
+        self.handshake = Handshake(
+            settings=settings,
+            world=world,
+            faults=faults,
+            sessions=self.sessions,
+            links=self.links,
+            refusals=refusals,
+            arrivals=self.arrivals,
             new_session_id=new_session_id,
+        )
+        self.resuming = Resuming(
+            faults=faults,
+            sessions=self.sessions,
+            links=self.links,
+            refusals=refusals,
+            delivery=self.delivery,
+            knows=self.handshake.knows,
         )
 
     # ------------------------------------------------------------------ what arrives
@@ -141,17 +160,16 @@ class Gateway:
         match op:
             case Op.HEARTBEAT:
                 return self._beat(link, d, now)
-            case Op.IDENTIFY | Op.RESUME if link.phase is not Phase.GREETED:
-                detail = f"op {op} on a connection that had one"
-                return refuse(link, CloseCode.ALREADY_AUTHENTICATED, "already_authenticated", detail, now)
             case Op.IDENTIFY | Op.RESUME if not isinstance(d, dict):
-                return refuse(
-                    link, CloseCode.UNKNOWN_OPCODE, "bad_payload", f"op {op} without an object", now
-                )
+                detail = f"op {op} without an object"
+                return refuse(link, CloseCode.UNKNOWN_OPCODE, "bad_payload", detail, now)
+            case Op.RESUME if link.phase is not Phase.GREETED:
+                detail = "RESUME on a connection that had one"
+                return refuse(link, CloseCode.ALREADY_AUTHENTICATED, "already_authenticated", detail, now)
             case Op.IDENTIFY:
                 return self.handshake.identify(link, d, now)
             case Op.RESUME:
-                return self.handshake.resume(link, d, now)
+                return self.resuming.resume(link, d, now)
             case _:
                 return self._command(link, op, d, now)
 
@@ -174,6 +192,10 @@ class Gateway:
             return []
         if isinstance(timer, Later):
             return timer.order(self, now)
+        if isinstance(timer, NextGuild):
+            return self.arrivals.next_guild(timer.session, now)
+        if isinstance(timer, GuildBack):
+            return self.arrivals.guild_back(timer.session, timer.guild_id, now)
         link = self.links.get(timer.link)
         if link is None:
             return []
@@ -184,7 +206,7 @@ class Gateway:
                 return self.handshake.ready(link, now)
             case Refuse():
                 link.phase = Phase.GREETED
-                return [Send(link.id, INVALID[False])]
+                return [self.links.plain(link, INVALID[False])]
             case HangupLater():
                 return self.links.hang_up(link, timer.code, timer.reason, now)
             case SendAway():
@@ -219,7 +241,7 @@ class Gateway:
         acks = self.faults.acks_of(link.shard)
         if acks.payload is None:
             return []
-        answer = Send(link.id, acks.payload)
+        answer = self.links.plain(link, acks.payload)
         if acks.delay_s <= 0:
             return [answer]
         self.timers.set(now + acks.delay_s, Later(lambda _, __: [answer]))

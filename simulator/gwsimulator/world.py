@@ -109,6 +109,10 @@ class World:
         made = guilds.guild(dice, guild_id, members=members, channels=channels, bot=self.bot)
         return Event("GUILD_CREATE", payloads.encode(made), guild_id)
 
+    def guild_stub(self, guild_id: int, name: str) -> Event:
+        """Return a GUILD_CREATE or GUILD_DELETE that says only that the guild is unavailable."""
+        return Event(name, payloads.encode({"unavailable": True, "id": str(guild_id)}), guild_id)
+
     def happening(self, shard: int) -> Event | None:
         """Return the next event of the mix in a guild of this shard; None when it has no guild."""
         pool = self._pools.get(shard)

@@ -1,7 +1,14 @@
+from typing import Any
+
 import pytest
 
-from gwsimulator.identify import Identity, bare, is_presence, judge
+from gwsimulator.identify import Identity, Refusal, bare, is_presence
+from gwsimulator.identify import judge as judge_with_guilds
 from gwsimulator.settings import Settings
+
+
+def judge(data: dict[str, Any], settings: Settings) -> Identity | Refusal:
+    return judge_with_guilds(data, settings, lambda place: 0)
 
 
 def test_all_documented_intents_together_are_valid() -> None:

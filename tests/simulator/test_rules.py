@@ -127,7 +127,7 @@ def test_a_command_after_op_9_is_4003() -> None:
 def test_a_second_identify_or_resume_is_4005(op: int) -> None:
     rig = Rig()
     link, _ = rig.go_live()
-    rig.send(link, op, {})
+    rig.send(link, op, {"token": "abc"})
     assert rig.ended == {link: 4005}
 
 
