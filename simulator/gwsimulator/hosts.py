@@ -15,6 +15,8 @@ _LOOPBACK: Final = "127.0.0.1"
 _MAX_FRAME_BYTES: Final = 64 * 1024
 """More than the 4096 that the rules judge; beyond this the library hangs up with 1009."""
 
+_BACKLOG: Final = 1024
+
 _log = logging.getLogger("gwsimulator.websockets")
 # The library logs a traceback for each peer that goes away before its upgrade; the ledger knows better.
 _log.addFilter(lambda record: not record.getMessage().startswith("opening handshake failed"))
@@ -54,8 +56,8 @@ class Host:
             self._placeholder.close()
             self._placeholder = None
         # The backlog takes connections from now on, and the task serves them.
-        self._listening = socket.create_server((_LOOPBACK, self.port or port))
-        self._listening.setblocking(False)
+        self._listening = _bound(self.port or port)
+        self._listening.listen(_BACKLOG)
         self.port = self._listening.getsockname()[1]
         self._starting = asyncio.create_task(self._start(self._listening), name=f"listen {self.name}")
 
@@ -69,9 +71,7 @@ class Host:
             self._servers[-1].server.close()
         self._listening.close()
         self._listening = None
-        self._placeholder = socket.socket()
-        self._placeholder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._placeholder.bind((_LOOPBACK, self.port))
+        self._placeholder = _bound(self.port)
 
     async def close(self) -> None:
         """Stop listening, and wait for what was served."""
@@ -96,6 +96,7 @@ class Host:
         server = await serve(
             handle,
             sock=listening,
+            backlog=_BACKLOG,
             process_request=judge,
             compression=None,
             ping_interval=None,
@@ -106,3 +107,17 @@ class Host:
             logger=_log,
         )
         self._servers.append(server)
+
+
+def _bound(port: int) -> socket.socket:
+    """Return a socket that has a port and does not listen."""
+    # Without its protocol named, asyncio would leave Nagle's algorithm on for what it accepts.
+    made = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    made.setblocking(False)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        made.bind((_LOOPBACK, port))
+    except OSError:
+        made.close()
+        raise
+    return made
