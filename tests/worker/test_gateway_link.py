@@ -135,6 +135,38 @@ def test_an_answer_with_a_wrong_key_is_a_failed_dial() -> None:
     run(main())
 
 
+def test_of_several_waits_the_longest_is_believed() -> None:
+    async def main() -> None:
+        async def gateway(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            waits = b"".join(b"Retry-After: %s\r\n" % wait for wait in (b"5", b"nan", b"30", b"soon", b"-1"))
+            writer.write(b"HTTP/1.1 429 Too Many Requests\r\n" + waits + b"Content-Length: 0\r\n\r\n")
+            await reader.read()
+
+        async with raw_linked(gateway) as (_, heard):
+            await heard.until_news(1)
+            assert heard.news[0][0] == "dial failed"
+            assert heard.news[0][2] == 30.0
+
+    run(main())
+
+
+@pytest.mark.parametrize("answer", [b"SSH-2.0-OpenSSH_9.2\r\n", b"HTTP/1.1 101 Maybe\r\n: \r\n\r\n"])
+def test_an_answer_that_is_not_http_is_a_failed_dial_at_once(answer: bytes) -> None:
+    async def main() -> None:
+        async def gateway(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(answer)
+            await reader.read()  # and stays there
+
+        async with raw_linked(gateway) as (_, heard):
+            await heard.until_news(1)
+            assert heard.news[0][0] == "dial failed"
+            assert "no HTTP answer" in str(heard.news[0][1])
+
+    run(main())
+
+
 def test_a_server_that_accepts_and_says_nothing_can_be_left_without_another_word() -> None:
     async def main() -> None:
         async def gateway(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

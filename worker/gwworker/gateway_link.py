@@ -139,6 +139,8 @@ class GatewayLink(asyncio.Protocol):
                 self._collect(event, messages)
             elif isinstance(event, Response):
                 self._answered(event)
+        if self._core.handshake_exc is not None and not self._open:  # not even an answer; else it is over
+            self._end_unopened(f"no HTTP answer: {quoted(str(self._core.handshake_exc))}", 0.0)
         self._write()
         if messages and not self._over and not self._leaving:
             self._listener.received(self, messages)
@@ -185,12 +187,13 @@ class GatewayLink(asyncio.Protocol):
             self._listener.opened(self)
             return
         retry_after_s = 0.0
-        with contextlib.suppress(ValueError):  # an HTTP date: our own backoff serves as well
-            retry_after_s = float(response.headers.get("Retry-After", "0"))
+        for asked in response.headers.get_all("Retry-After"):
+            with contextlib.suppress(ValueError):  # an HTTP date: our own backoff serves as well
+                retry_after_s = max(retry_after_s, float(asked))
         reason = f"HTTP {response.status_code} {quoted(response.reason_phrase)} instead of a websocket"
         if response.status_code == 101:
             reason = f"bad websocket handshake: {self._core.handshake_exc}"
-        self._end_unopened(reason, min(max(0.0, retry_after_s), MAX_RETRY_AFTER_S))
+        self._end_unopened(reason, min(retry_after_s, MAX_RETRY_AFTER_S))
 
     def _end_unopened(self, reason: str, retry_after_s: float) -> None:
         if self._over:
