@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Final
 
 from gwcluster.discord import CLOSE_MEANINGS
-from gwworker import redial, session
+from gwcluster.wire.control import SHUN_S
+from gwworker import lifeline, redial, session, silence
 from gwworker.closing import CLOSE_RESUMABLE, RULES, Action, Rule, rule_for
-from gwworker.session import EDGES, STATES, Phase
+from gwworker.phases import EDGES, STATES, Phase
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "session.md"
 
@@ -18,7 +19,7 @@ NO_ANSWER: Final = {
     Phase.GREETING: f"{session.HELLO_S:.0f} s without Hello: closes, then dials the other address",
     Phase.QUEUED: "waits as long as it takes",
     Phase.IDENTIFYING: f"{session.READY_S:.0f} s without READY: closes and dials again",
-    Phase.RESUMING: f"{session.RESUMED_S:.0f} s without any event: closes and dials again",
+    Phase.RESUMING: f"{session.RESUMED_S:.0f} s without any event: closes, then dials the other address",
     Phase.LIVE: "the heartbeat decides",
     Phase.CLOSING: f"{session.CLOSE_S:.0f} s without Discord's close frame: drops the connection",
 }
@@ -66,15 +67,26 @@ worker is `starting`.
 
 * The first wait after a connection is shorter than {base} s; after op 7 there is none. Further ones grow, up
   to {cap} s, until a connection has been live for {healthy} s.
-* A saved session is resumed at the address that came with its READY. Where that one doesn't lead to Hello,
-  the one of `/gateway/bot` is next, and so on in turn.
+* When op 7 comes to many shards at once, each spreads its dial over {spread} s.
+* A saved session is resumed at the address that came with its READY. One that can't be reached, says
+  nothing, or sends us away before Hello {doubts} in a row is left alone for {shun} minutes, by every shard as
+  soon as the address of `/gateway/bot` was found to work; that one is dialed instead. While both fail, they
+  take turns.
 * RESUME needs no permit. IDENTIFY waits in `{queued}` for one from the coordinator; the heartbeat goes on.
-* After {fruitless} RESUMEs in a row without one event the session is given up.
+* After {fruitless} RESUMEs in a row without one event the session is given up. Those don't count that Discord
+  ends by asking us to come again (op 7, 1001, 1012, 4000), unless that goes on for {hopeless} minutes.
+* While heartbeats are acknowledged and no shard of the cluster gets READY, it is waited for up to {patience}
+  minutes: Discord has an outage, and another IDENTIFY would help nobody.
 * We leave with close code {resumable}, which keeps the session; 1000 and 1001 would end it.
 * op 9 with `d` true keeps the session, any other gives it up; the next dial is 1 to 5 s away. As an answer to
   IDENTIFY it also closes that window for longer.
 * A heartbeat without ACK for an interval in which nothing else came either, or for two intervals whatever
   came, is a zombie connection. It is dropped without a close frame, and the session resumed.
+* After a sleep of the machine that was longer than a heartbeat interval the connection is dropped and the
+  session resumed; after a shorter one, or when its clock was set, a heartbeat asks whether anybody is there.
+* A shard that hears nothing for {times} times its usual pause between events, and for {least} minutes at
+  least, is resumed although its heartbeats are acknowledged: a RESUME is free, and brings whatever was held
+  back.
 * Where a session is given up, `GWCLUSTER_SESSION_LOST` says so before the next READY.
 
 ## Close codes
@@ -102,11 +114,18 @@ def page() -> str:
     return TEMPLATE.format(
         diagram="\n".join(_diagram()),
         phases="\n".join(_phase(phase) for phase in Phase),
-        codes="\n".join([*(_code(code, rule) for code, rule in RULES.items()), _other_code()]),
+        codes="\n".join([*(_code(code, rule) for code, rule in RULES.items()), *_other_codes()]),
         base=f"{redial.BASE_S:.0f}",
         cap=f"{redial.CAP_S:.0f}",
         healthy=f"{redial.HEALTHY_S:.0f}",
-        fruitless=session.FRUITLESS_RESUMES,
+        fruitless=lifeline.FRUITLESS,
+        hopeless=f"{lifeline.HOPELESS_S / 60:.0f}",
+        shun=f"{SHUN_S / 60:.0f}",
+        doubts={2: "twice"}[redial.DOUBTS],
+        patience=f"{session.READY_PATIENCE_S / 60:.0f}",
+        least=f"{silence.LEAST_S / 60:.0f}",
+        times=f"{silence.TIMES:.0f}",
+        spread=f"{redial.STORM_SPREAD_S:.0f}",
         queued=Phase.QUEUED.name,
         resumable=CLOSE_RESUMABLE,
         shard=Action.REFUSE_SHARD.value,
@@ -145,11 +164,17 @@ def _phase(phase: Phase) -> str:
 
 def _code(code: int, rule: Rule) -> str:
     floor = f"{rule.floor_s:g} s" if rule.floor_s else ""
-    return f"| {code} | {CLOSE_MEANINGS[code]} | {rule.action.value} | {floor} | {REASONS[code]} |"
+    return f"| {code} | {CLOSE_MEANINGS[code]} | {_follows(rule)} | {floor} | {REASONS[code]} |"
 
 
-def _other_code() -> str:
-    return f"| any other, or none | | {rule_for(None).action.value} | | {_OTHER} |"
+def _follows(rule: Rule) -> str:
+    times = {None: "", 1: ", once; then as if gone", 3: ", three times in a row; then as if gone"}
+    return rule.action.value + times[rule.tries]
+
+
+def _other_codes() -> Iterable[str]:
+    yield f"| any other from 3000 up | | {_follows(rule_for(4999))} | | no document names it |"
+    yield f"| any other, or none | | {_follows(rule_for(None))} | | {_OTHER} |"
 
 
 if __name__ == "__main__":

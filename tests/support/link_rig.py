@@ -39,8 +39,8 @@ class Heard:
         self._changed.set()
         self.answer(link)
 
-    def lost(self, link: GatewayLink, code: int | None) -> None:
-        self._note("lost", code)
+    def lost(self, link: GatewayLink, code: int | None, fault: str | None) -> None:
+        self._note("lost", code) if fault is None else self._note("lost", code, fault)
 
     async def until(self, condition: Callable[[Heard], object]) -> None:
         async with asyncio.timeout(5.0):

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from gwworker.effects import Abort, Dial, Effect, Hangup, Report, Say, SendBeat
+from gwworker.effects import Abort, Dial, Effect, Hangup, Report, Say, SendBeat, TellSentAway
 from gwworker.events import DialFailed, Event, Lost, Opened, Permitted, Resumed, Tick
+from gwworker.phases import Phase
 from gwworker.redial import Known
 from gwworker.scan import Ack, Hello, Ready
-from gwworker.session import Phase, Session
+from gwworker.session import Session
 
 START = 10_000.0
 RESUME_URL = "wss://gateway-us-east1-c.discord.gg"
@@ -23,8 +24,8 @@ class Rig:
     """A shard at 10,000.0 s. With `known`, its log has 100 as the last seq of session 7.
 
     Attributes:
-        log: each effect but `Say` and `Report`, with its moment.
-        said: what people were told, in words.
+        log: each effect but `Say`, `Report` and `TellSentAway`, with its moment.
+        said: those, in words for people and for the coordinator.
     """
 
     known: Known | None = None
@@ -32,7 +33,7 @@ class Rig:
     number: int | None = None
     now: float = START
     log: list[tuple[float, Effect]] = field(default_factory=list)
-    said: list[Say | Report] = field(default_factory=list)
+    said: list[Say | Report | TellSentAway] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         saved = self.known is not None
@@ -157,7 +158,7 @@ class Rig:
     def _note(self, effects: Iterable[Effect]) -> list[Effect]:
         asked: list[Effect] = []
         for effect in effects:
-            if isinstance(effect, Say | Report):
+            if isinstance(effect, Say | Report | TellSentAway):
                 self.said.append(effect)
             else:
                 asked.append(effect)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from gwworker.closing import CLOSE_RESUMABLE, RULES, Action, Rule, rule_for
+from gwworker.closing import CLOSE_RESUMABLE, RULES, Action, rule_for
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,17 @@ from gwworker.closing import CLOSE_RESUMABLE, RULES, Action, Rule, rule_for
     ],
 )
 def test_what_follows_a_close_code(code: int | None, action: Action, floor_s: float) -> None:
-    assert rule_for(code) == Rule(action, floor_s)
+    rule = rule_for(code)
+    assert (rule.action, rule.floor_s) == (action, floor_s)
+
+
+@pytest.mark.parametrize(
+    ("code", "tries"), [(None, None), (1006, None), (4000, None), (4005, 1), (4015, 3), (4999, 3), (3000, 3)]
+)
+def test_how_often_in_a_row_a_session_may_be_resumed_after_a_code(
+    code: int | None, tries: int | None
+) -> None:
+    assert rule_for(code).tries == tries
 
 
 def test_only_the_codes_that_discord_does_not_reconnect_after_are_final() -> None:

@@ -250,7 +250,9 @@ def test_a_message_beyond_64_mib_ends_the_connection_before_it_is_read() -> None
 
         async with raw_linked(gateway) as (_, heard):
             await heard.until_news(2)
-            assert heard.news[1] == ("lost", None), "our own 1009 is not the peer's"
+            assert heard.news[1] == ("lost", None, "a message of more than 64 MiB"), (
+                "our 1009 isn't the peer's"
+            )
 
     run(main())
 
@@ -395,7 +397,8 @@ def test_what_is_no_websocket_ends_the_connection_without_a_code_of_the_peers(ga
 
         async with raw_linked(gateway) as (_, heard):
             await heard.until_news(2)
-            assert heard.news[1] == ("lost", None)
+            assert heard.news[1][:2] == ("lost", None)
+            assert "not the websocket protocol" in str(heard.news[1][2])
 
     run(main())
 

@@ -3,19 +3,26 @@ from __future__ import annotations
 import pytest
 
 from gwworker.heartbeat import Heartbeat, Verdict
+from gwworker.ratelimit import SendBudget
 
 START = 10_000.0
-BEAT, WAIT, ZOMBIE = Verdict.BEAT, Verdict.WAIT, Verdict.ZOMBIE
+BEAT, MISSED, WAIT, ZOMBIE, ALIVE = (
+    Verdict.BEAT,
+    Verdict.MISSED,
+    Verdict.WAIT,
+    Verdict.ZOMBIE,
+    Verdict.ALIVE,
+)
 
 
 def beating(interval_s: float = 40.0, jitter: float = 0.5) -> Heartbeat:
-    heartbeat = Heartbeat()
+    heartbeat = Heartbeat(SendBudget())
     heartbeat.start(interval_s, START, jitter)
     return heartbeat
 
 
 def test_there_is_no_beat_before_a_connection() -> None:
-    assert Heartbeat().due is None
+    assert Heartbeat(SendBudget()).due is None
 
 
 @pytest.mark.parametrize(("jitter", "first"), [(0.0, 0.0), (0.5, 20.625), (0.999, 41.20875)])
@@ -50,7 +57,7 @@ def test_no_ack_but_traffic_is_a_zombie_after_two_intervals() -> None:
     heartbeat = beating()
     heartbeat.tick(START + 20.0)
     heartbeat.heard(START + 59.9)
-    assert heartbeat.tick(START + 60.0) is BEAT
+    assert heartbeat.tick(START + 60.0) is MISSED
     heartbeat.heard(START + 99.9)
     assert heartbeat.tick(START + 100.0) is ZOMBIE
 
@@ -108,22 +115,53 @@ def test_a_beat_on_request_is_not_judged_by_the_next_regular_one() -> None:
     assert heartbeat.tick(START + 20.0) is BEAT
 
 
-def test_a_peer_that_asks_for_beats_and_then_falls_silent_is_found_out_within_two_intervals() -> None:
+def test_a_peer_that_asks_for_beats_and_then_falls_silent_is_found_out_at_the_next_regular_beat_but_one() -> (
+    None
+):
     heartbeat = beating()
     heartbeat.heard(START + 19.9)
     heartbeat.requested(START + 19.9)
-    heartbeat.tick(START + 20.0)
-    heartbeat.tick(START + 60.0)
-    assert heartbeat.tick(START + 100.0) is ZOMBIE
+    assert heartbeat.tick(START + 20.0) is BEAT
+    assert heartbeat.tick(START + 60.0) is ZOMBIE
 
 
-def test_of_beats_on_request_at_most_110_go_out_in_a_minute() -> None:
-    # 120 payloads in 60 s, beats among them; ten are left for regular beats and the handshake
+def test_a_doubted_connection_is_asked_for_a_sign_of_life_and_lives_if_anything_comes() -> None:
     heartbeat = beating()
-    answers = [heartbeat.requested(START + 0.1 * n) for n in range(120)]
-    assert answers.count(True) == 110
+    assert heartbeat.doubt(START + 5.0), "a beat is to be sent now"
+    assert heartbeat.due == START + 15.0
+    assert not heartbeat.doubt(START + 6.0), "one question is enough"
+    heartbeat.heard(START + 5.1)
+    assert heartbeat.tick(START + 15.0) is ALIVE
+    assert heartbeat.due == START + 20.0, "the regular beat stays where it was"
+
+
+def test_a_doubted_connection_that_says_nothing_for_ten_seconds_is_a_zombie() -> None:
+    heartbeat = beating()
+    heartbeat.heard(START + 5.0)
+    heartbeat.doubt(START + 5.0)
+    assert heartbeat.tick(START + 15.0) is ZOMBIE
+
+
+def test_without_a_connection_there_is_nothing_to_doubt() -> None:
+    assert not Heartbeat(SendBudget()).doubt(START)
+
+
+def test_an_ack_after_a_missed_one_is_measured_from_the_newest_beat() -> None:
+    heartbeat = beating()
+    heartbeat.tick(START + 20.0)
+    heartbeat.heard(START + 59.0)
+    heartbeat.tick(START + 60.0)
+    heartbeat.acked(START + 60.2)
+    assert heartbeat.latency_s == pytest.approx(0.2)
+
+
+def test_of_beats_on_request_at_most_118_go_out_in_a_minute() -> None:
+    # 120 payloads in 60 s, beats among them; two regular ones fit into a minute of 40 s intervals
+    heartbeat = beating()
+    answers = [heartbeat.requested(START + 0.1 * n) for n in range(130)]
+    assert answers.count(True) == 118
     assert not heartbeat.requested(START + 59.9)
-    assert heartbeat.requested(START + 60.0)
+    assert heartbeat.requested(START + 61.1)
 
 
 def test_the_limit_on_answers_begins_anew_with_a_connection() -> None:

@@ -49,9 +49,9 @@ def test_a_minute_counts_once() -> None:
 
 def test_at_once_is_at_once_but_only_after_a_good_connection() -> None:
     one = redial()
-    one.at_once()
+    one.at_once(START)
     assert one.wait_s() == 0.0
-    one.at_once()
+    one.at_once(START)
     assert one.wait_s() == 1.0
 
 
@@ -72,28 +72,104 @@ def test_a_longer_backoff_outlasts_what_was_asked_for() -> None:
 
 
 def test_without_a_session_the_address_is_the_one_to_identify_at() -> None:
-    assert redial().url(None) is None
-    assert redial().url(Known("5" * 32, None)) is None
+    assert redial().url(None, START) is None
+    assert redial().url(Known("5" * 32, None), START) is None
 
 
-def test_a_resume_host_that_fails_is_avoided_once_and_then_tried_again() -> None:
+def test_a_resume_host_that_fails_is_left_alone_for_ten_minutes() -> None:
     one = redial()
-    assert one.url(KNOWN) == HOST
-    one.host_failed()
-    assert one.url(KNOWN) is None
-    one.host_failed()
-    assert one.url(KNOWN) == HOST
+    assert one.url(KNOWN, START) == HOST
+    one.host_failed(START)
+    assert one.url(KNOWN, START + 599.9) is None
+    assert one.url(KNOWN, START + 600.0) == HOST
 
 
-def test_a_session_that_became_live_makes_its_host_good() -> None:
+def test_when_the_other_address_fails_as_well_they_take_turns() -> None:
     one = redial()
-    one.host_failed()
+    dialed = []
+    for _ in range(4):
+        dialed.append(one.url(KNOWN, START))
+        one.host_failed(START)
+    assert dialed == [HOST, None, HOST, None]
+
+
+def test_what_failed_is_told_once_it_is_known_that_another_address_works() -> None:
+    one = redial()
+    one.url(KNOWN, START)
+    one.host_failed(START)
+    one.url(KNOWN, START)
+    assert one.greeted() == HOST
+    assert one.greeted() is None, "once is enough"
+
+
+def test_an_outage_of_ours_is_not_told_as_a_fault_of_the_hosts() -> None:
+    one = redial()
+    for _ in range(4):  # resume host, REST host, resume host, REST host: all unreachable
+        one.url(KNOWN, START)
+        one.host_failed(START)
+    assert one.url(KNOWN, START) == HOST
+    assert one.greeted() is None
+
+
+def test_being_sent_away_before_hello_once_may_happen_and_twice_is_a_failure() -> None:
+    one = redial()
+    one.url(KNOWN, START)
+    one.host_spoiled_greeting(START)
+    assert one.url(KNOWN, START) == HOST
+    one.host_spoiled_greeting(START)
+    assert one.url(KNOWN, START) is None
+
+
+def test_a_hello_makes_up_for_having_been_sent_away() -> None:
+    one = redial()
+    one.url(KNOWN, START)
+    one.host_spoiled_greeting(START)
+    one.url(KNOWN, START)
+    one.greeted()
+    one.host_spoiled_greeting(START)
+    assert one.url(KNOWN, START) == HOST
+
+
+def test_a_session_that_became_live_on_its_host_makes_that_good() -> None:
+    one = redial()
+    one.url(KNOWN, START)
+    one.told({HOST: START + 600.0}, 0.0)
     one.live(START)
-    assert one.url(KNOWN) == HOST
+    assert one.url(KNOWN, START + 1.0) == HOST
 
 
-def test_what_is_known_of_a_host_goes_with_its_session() -> None:
+def test_a_session_that_became_live_elsewhere_says_nothing_for_its_host() -> None:
     one = redial()
-    one.host_failed()
-    one.forget_host()
-    assert one.url(KNOWN) == HOST
+    one.url(KNOWN, START)
+    one.host_failed(START)
+    assert one.url(KNOWN, START) is None
+    one.live(START)
+    assert one.url(KNOWN, START + 1.0) is None
+
+
+def test_a_host_that_others_found_dead_is_left_alone_until_the_moment_they_say() -> None:
+    one = redial()
+    one.told({HOST: START + 100.0}, 0.0)
+    assert one.url(KNOWN, START + 99.0) is None
+    assert one.url(KNOWN, START + 100.0) == HOST
+
+
+@pytest.mark.parametrize(("now", "wait_s"), [(START + 4.9, 1.5), (START + 5.0, 0.0)])
+def test_in_a_storm_a_dial_that_could_be_at_once_is_spread_over_two_seconds(
+    now: float, wait_s: float
+) -> None:
+    one = redial(0.75)
+    one.told({}, START + 5.0)
+    one.at_once(now)
+    assert one.wait_s() == wait_s
+
+
+def test_attempts_are_counted_from_one_and_anew_after_a_good_connection() -> None:
+    one = redial()
+    numbers = []
+    for _ in range(3):
+        numbers.append(one.attempt)
+        one.wait_s()
+    one.live(START)
+    assert one.ended(START + 60.0)
+    assert [*numbers, one.attempt] == [1, 2, 3, 1]

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from gwcluster.wire.control import Conditions
 from gwcluster.wire.notices import ShardState
 from gwworker.effects import (
     Abort,
@@ -21,13 +22,14 @@ from gwworker.effects import (
     SendBeat,
     SendIdentify,
     SendResume,
+    TellHostFailed,
     TellIdentifyRefused,
     TellLost,
     WithdrawPermit,
 )
-from gwworker.events import Draining, Faulty, Lost, Opened, Permitted, Resumed, Tick
+from gwworker.events import Doubted, Draining, Faulty, Lost, Opened, Permitted, Resumed, Slept, Tick
+from gwworker.phases import EDGES, STATES, Phase
 from gwworker.scan import Ack, BeatRequest, Hello, InvalidSession, Reconnect, UnknownOp
-from gwworker.session import EDGES, STATES, Phase
 from support.session_rig import (
     NEW_RESUME_URL,
     PERMIT,
@@ -87,11 +89,12 @@ def test_a_gateway_that_says_nothing_is_left_after_20_s_with_a_code_that_keeps_s
     assert rig.log[-1] == (START + 20.0, Hangup(4900))
     rig.lose()
     assert rig.redial() == Dial(None), "the resume host is silent, so the other one is tried"
-    assert rig.do(Opened(), Hello(41.25)) == [RESUME], "and the session is kept"
+    assert rig.do(Opened(), Hello(41.25)) == [TellHostFailed(RESUME_URL), RESUME], "the session is kept"
 
 
-def test_ready_may_take_90_s() -> None:
+def test_ready_may_take_90_s_when_other_shards_get_theirs() -> None:
     rig = Rig().identifying()
+    rig.do(Conditions({}, storm_until=0.0, ready_at=rig.now + 1.0))
     rig.run_for(89.9, acks=True)
     assert rig.phase is Phase.IDENTIFYING
     rig.run_for(0.2, acks=True)
@@ -266,15 +269,42 @@ def test_a_peer_that_does_not_answer_our_close_is_dropped_after_2_s() -> None:
 
 
 @pytest.mark.parametrize(("jitter", "wait_s"), [(0.0, 1.0), (0.5, 3.0), (0.999, 4.996)])
-def test_op_7_instead_of_hello_keeps_the_session_and_tries_the_other_host_after_a_pause(
+def test_op_7_instead_of_hello_keeps_the_session_and_comes_again_after_a_pause(
     jitter: float, wait_s: float
 ) -> None:
     rig = Rig(SAVED, jitter).greeting()
     assert rig.do(Reconnect()) == [Hangup(4900)]
     rig.lose(1001)
-    assert rig.redial() == Dial(None)
+    assert rig.redial() == Dial(RESUME_URL)
     assert rig.now - START == pytest.approx(wait_s)
     assert rig.do(Opened(), Hello(41.25)) == [RESUME]
+
+
+def test_op_7_instead_of_hello_twice_in_a_row_leads_to_the_other_host() -> None:
+    rig = Rig(SAVED)
+    for _ in range(2):
+        assert rig.redial() == Dial(RESUME_URL)
+        rig.do(Opened(), Reconnect())
+        rig.lose(1001)
+    assert rig.redial() == Dial(None)
+    assert rig.do(Opened(), Hello(41.25)) == [TellHostFailed(RESUME_URL), RESUME]
+
+
+def test_while_many_shards_are_sent_away_dials_are_spread_over_two_seconds() -> None:
+    rig = Rig(SAVED, jitter=0.75).live().forget_log()
+    rig.do(Conditions({}, storm_until=rig.now + 5.0, ready_at=0.0))
+    rig.do(Reconnect())
+    rig.lose(1001)
+    left_at = rig.now
+    rig.redial()
+    assert rig.now - left_at == pytest.approx(1.5)
+
+
+def test_a_host_that_other_shards_found_dead_is_not_dialed() -> None:
+    rig = Rig(SAVED)
+    rig.do(Conditions({RESUME_URL: rig.now + 600.0}, storm_until=0.0, ready_at=0.0))
+    assert rig.redial() == Dial(None)
+    assert rig.do(Opened(), Hello(41.25)) == [RESUME], "it has learned nothing that the others don't know"
 
 
 def test_op_7_in_mid_replay_keeps_what_was_received() -> None:
@@ -423,11 +453,14 @@ def test_a_resume_host_that_refuses_is_left_for_the_rest_address_and_tried_again
 
 
 @pytest.mark.parametrize("code", [None, 1001, 4000])
-def test_a_resume_host_that_closes_before_hello_is_left_for_the_rest_address(code: int | None) -> None:
-    rig = Rig(SAVED).greeting()
-    rig.lose(code)
+def test_a_resume_host_that_closes_twice_before_hello_is_left_for_the_rest_address(code: int | None) -> None:
+    rig = Rig(SAVED)
+    for _ in range(2):
+        assert rig.redial() == Dial(RESUME_URL)
+        rig.do(Opened())
+        rig.lose(code)
     assert rig.redial() == Dial(None)
-    assert rig.do(Opened(), Hello(41.25)) == [RESUME]
+    assert rig.do(Opened(), Hello(41.25)) == [TellHostFailed(RESUME_URL), RESUME]
 
 
 def test_failed_dials_do_not_cost_the_session() -> None:
@@ -740,3 +773,93 @@ def test_every_phase_is_reachable_and_every_phase_can_stop() -> None:
 
 def test_others_are_told_of_every_phase_but_the_two_short_ones() -> None:
     assert set(Phase) - set(STATES) == {Phase.GREETING, Phase.CLOSING}
+
+
+# Outages, sleep and silence
+
+
+def test_while_no_shard_at_all_gets_ready_it_is_waited_for_as_long_as_heartbeats_are_answered() -> None:
+    # "Clients ... should be prepared to wait": another IDENTIFY would not be answered sooner
+    rig = Rig().identifying()
+    rig.run_for(899.0, acks=True)
+    assert rig.phase is Phase.IDENTIFYING
+    rig.run_for(2.0, acks=True)
+    assert rig.log[-1] == (START + 900.0, Hangup(4900))
+    assert rig.all(SendIdentify) == [SendIdentify()]
+
+
+def test_an_outage_is_over_for_all_when_one_shard_gets_ready() -> None:
+    rig = Rig().identifying()
+    rig.run_for(100.0, acks=True)
+    rig.do(Conditions({}, storm_until=0.0, ready_at=rig.now))
+    rig.run_for(80.0, acks=True)
+    assert rig.log[-1] == (START + 180.0, Hangup(4900))
+
+
+def test_an_identify_without_ready_and_without_acks_is_no_outage() -> None:
+    rig = Rig(jitter=0.999).identifying(heartbeat_s=200.0)
+    rig.run_for(90.0)
+    assert rig.log[-1] == (START + 0.0 + 90.0, Hangup(4900))
+
+
+def test_a_suspended_machine_leaves_a_connection_that_missed_a_heartbeat_and_resumes() -> None:
+    rig = Rig(SAVED).live().forget_log()
+    assert rig.do(Slept(1200.0)) == [Abort()]
+    assert rig.redial() == Dial(RESUME_URL)
+
+
+def test_a_short_sleep_is_reason_to_look_whether_the_connection_lives() -> None:
+    rig = Rig(SAVED).live(heartbeat_s=41.25).forget_log()
+    assert rig.do(Slept(6.0)) == [SendBeat()]
+    rig.now += 0.1
+    rig.ack()
+    rig.run_for(10.0)
+    assert rig.phase is Phase.LIVE
+
+
+def test_a_doubted_connection_that_does_not_answer_in_ten_seconds_is_left() -> None:
+    rig = Rig(SAVED).live().forget_log()
+    assert rig.do(Doubted("the wall clock jumped by 3600 s")) == [SendBeat()]
+    rig.run_for(10.0)
+    assert closes(rig.all(Hangup, Abort)) == ["abort"]
+
+
+@pytest.mark.parametrize("event", [Slept(1200.0), Doubted("no reason")])
+def test_where_there_is_no_connection_sleep_and_doubt_change_nothing(event: Slept | Doubted) -> None:
+    rig = Rig(SAVED)
+    assert rig.do(event) == []
+    rig.greeting().forget_log()
+    assert rig.do(event) == []
+
+
+def test_a_shard_that_hears_nothing_for_unusually_long_resumes_although_it_gets_acks() -> None:
+    rig = Rig(SAVED).live().forget_log()
+    rig.run_for(3600.0, acks=True, dispatch_every=1.0)
+    assert closes(rig.all(Hangup, Abort)) == []
+    while not rig.all(Hangup):
+        rig.run_for(1.0, acks=True)
+    assert 600.0 < rig.now - START - 3600.0 < 645.0
+    assert rig.all(Hangup) == [Hangup(4900)]
+    rig.lose()
+    assert rig.redial() == Dial(RESUME_URL)
+
+
+@pytest.mark.parametrize("code", [1001, 1012, 4000])
+def test_a_session_that_discord_sends_away_each_time_is_kept_for_ten_minutes_and_not_for_ever(
+    code: int,
+) -> None:
+    rig = Rig(SAVED).resuming()
+    began_at = rig.now
+    rig.lose(code)
+    while not rig.all(Forget):
+        rig.resuming()
+        rig.lose(code)
+    assert 600.0 <= rig.now - began_at < 661.0
+
+
+def test_4005_is_resumed_once_and_then_the_session_is_given_up() -> None:
+    rig = Rig(SAVED).live().forget_log()
+    rig.lose(4005)
+    rig.live()
+    rig.lose(4005)
+    assert rig.all(Forget) == [Forget()]

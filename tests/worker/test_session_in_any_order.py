@@ -8,9 +8,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from gwworker import effects as do
 from gwworker.events import DialFailed, Draining, Event, Faulty, Lost, Opened, Permitted, Resumed, Tick
+from gwworker.phases import Phase
 from gwworker.redial import Known
 from gwworker.scan import Ack, BeatRequest, Hello, InvalidSession, Ready, Reconnect, UnknownOp
-from gwworker.session import Phase, Session
+from gwworker.session import Session
 from support.session_rig import NEW_RESUME_URL, RESUME_URL, START
 
 FINAL = {Phase.STOPPED, Phase.REFUSED}

@@ -28,10 +28,17 @@ class Action(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What follows, and the least wait before dialing again, in seconds."""
+    """What follows a close.
+
+    Attributes:
+        action: what to do.
+        floor_s: the least wait before dialing again, in seconds.
+        tries: how often in a row the session may be resumed after this code, None for no bound.
+    """
 
     action: Action
     floor_s: float = 0.0
+    tries: int | None = None
 
 
 RULES: Final[dict[int, Rule]] = {
@@ -40,7 +47,7 @@ RULES: Final[dict[int, Rule]] = {
     4002: Rule(Action.RESUME),
     4003: Rule(Action.IDENTIFY, 1.0),
     4004: Rule(Action.REFUSE_CLUSTER),
-    4005: Rule(Action.RESUME, 1.0),
+    4005: Rule(Action.RESUME, 1.0, tries=1),
     4006: Rule(Action.IDENTIFY, 1.0),
     4007: Rule(Action.IDENTIFY, 1.0),
     4008: Rule(Action.RESUME, 5.0),
@@ -53,12 +60,18 @@ RULES: Final[dict[int, Rule]] = {
 }
 
 
+SENT_AWAY: Final = frozenset({1001, 1012, 4000})
+"""Codes by which a gateway that restarts or stumbles asks us to come again: no fault of the session's."""
+
+_UNHEARD_OF: Final = Rule(Action.RESUME, tries=3)
+
+
 def rule_for(code: int | None) -> Rule:
     """Return what follows a close code; None is a connection that ended without one.
 
-    Codes that no document names try RESUME: a refused RESUME costs nothing, an IDENTIFY is one of a
-    thousand a day.
+    Codes that no document names try RESUME, as a refused RESUME costs nothing and an IDENTIFY is one of a
+    thousand a day; those of Discord's own range not without end.
     """
-    if code is None:
+    if code is None or code < 3000:
         return Rule(Action.RESUME)
-    return RULES.get(code, Rule(Action.RESUME))
+    return RULES.get(code, _UNHEARD_OF)

@@ -23,16 +23,32 @@ from gwcluster.wire.exits import WorkerExit
 from gwcluster.wire.notices import SESSION_LOST, SHARD_STATE, session_lost, shard_state
 from gwworker import effects as do
 from gwworker.bus_link import Control
-from gwworker.events import DialFailed, Draining, Event, Faulty, Lost, Opened, Permitted, Resumed, Tick
+from gwworker.commands import Commands
+from gwworker.events import (
+    DialFailed,
+    Doubted,
+    Draining,
+    Event,
+    Faulty,
+    Lost,
+    Opened,
+    Permitted,
+    Resumed,
+    Slept,
+    Tick,
+)
 from gwworker.gateway_link import GatewayLink
 from gwworker.identity import beat_payload, identify_payload, resumable, resume_payload, saved_session
 from gwworker.inflate import Inflater, Plain, inflater
 from gwworker.outlet import Outlet
+from gwworker.phases import Phase
 from gwworker.scan import BadPayloadError, Dispatch, parse_ready, read, scan
-from gwworker.session import Phase, Session
+from gwworker.sender import Sender
+from gwworker.session import Session
 
 _CLOSING: Final = Phase.CLOSING  # looked up once, for every message asks
-_OPENINGS: Final = frozenset({"READY", "RESUMED"})
+_LIVE: Final = Phase.LIVE
+_SPECIAL: Final = frozenset({"READY", "RESUMED", "RATE_LIMITED"})
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +94,9 @@ class Drive:
             jitter=jitter,
             now=self._clock(),
         )
+        self._sender = Sender(
+            Commands(self._session.budget), send=self._send, unsent=self._unsent, answer=control.tell
+        )
         self._link: GatewayLink | None = None
         self._inflater: Inflater = Plain()
         self._at_hand: tuple[Dispatch, bytes, float] | None = None
@@ -102,12 +121,23 @@ class Drive:
         match message:
             case c.Permit():
                 self._feed(Permitted(message.until))
+            case c.Conditions():
+                self._feed(message)
+            case c.Command():
+                self._sender.heard(message, self._clock())
+                self._rearm()
             case _:
                 log.warning("a %s message is not for a worker; ignored", type(message).__name__)
 
     def drain(self) -> None:
         """Stop, and keep the session."""
         self._feed(Draining("asked to stop"))
+
+    # The clocks say
+
+    def surprised(self, surprise: Slept | Doubted) -> None:
+        """The machine was suspended, or its clock was moved."""
+        self._feed(surprise)
 
     # The link says
 
@@ -122,10 +152,11 @@ class Drive:
         if link is self._link:
             self._feed(DialFailed(reason, retry_after_s))
 
-    def lost(self, link: GatewayLink, code: int | None) -> None:
+    def lost(self, link: GatewayLink, code: int | None, fault: str | None) -> None:
         """See `gateway_link.Listener`."""
         if link is self._link:
-            self._feed(Lost(code))
+            self._sender.shut(self._clock(), code)
+            self._feed(Lost(code, fault))
 
     def received(self, link: GatewayLink, messages: list[tuple[bool, bytes]]) -> None:
         """Take what one read of the socket completed: the hot path."""
@@ -154,13 +185,20 @@ class Drive:
 
     def _dispatch(self, head: Dispatch, payload: bytes, now: float, at: float) -> None:
         name, seq = head
-        if name in _OPENINGS:
-            self._at_hand = (head, payload, at)
-            opening = parse_ready(payload, seq) if name == "READY" else Resumed(seq)
-            self._step(opening, now)
-        elif self._session.accept(seq, now):
+        if name in _SPECIAL and self._special(head, payload, now, at):
+            return
+        if self._session.accept(seq, now):
             self.event_at = now
             self._outlet.dispatch(name, payload, self._session.number, seq, at)
+
+    def _special(self, head: Dispatch, payload: bytes, now: float, at: float) -> bool:
+        """Act on a dispatch that is more than news; say whether that is all that is to be done with it."""
+        if head.name == "RATE_LIMITED":
+            self._sender.rate_limited(payload, now)
+            return False
+        self._at_hand = (head, payload, at)
+        self._step(parse_ready(payload, head.seq) if head.name == "READY" else Resumed(head.seq), now)
+        return True
 
     # Feeding and performing
 
@@ -170,12 +208,23 @@ class Drive:
         self._rearm()
 
     def _step(self, event: Event, now: float) -> None:
-        for effect in self._session.step(event, now):
+        was_live = self._session.phase is _LIVE
+        effects = self._session.step(event, now)
+        if was_live and self._session.phase is not _LIVE:
+            self._sender.shut(now)  # first of all: what a bot wants sent must not go where no session is
+        for effect in effects:
             self._perform(effect)
+        if not was_live and self._session.phase is _LIVE:
+            self._sender.opened(now)
+
+    @property
+    def _due(self) -> float | None:
+        moments = [moment for moment in (self._session.due, self._sender.due) if moment is not None]
+        return min(moments, default=None)
 
     def _rearm(self) -> None:
         """Keep a timer that is not later than the session's `due`; an early one only looks again."""
-        due = self._session.due
+        due = self._due
         if self._timer is not None:
             if due is not None and self._timer.when() <= due:
                 return
@@ -186,8 +235,10 @@ class Drive:
 
     def _tick(self) -> None:
         self._timer = None
-        due = self._session.due
-        if due is not None and self._clock() >= due:
+        now = self._clock()
+        if self._sender.due is not None and now >= self._sender.due:
+            self._sender.tick(now)
+        if self._session.due is not None and now >= self._session.due:
             self._feed(Tick())
         else:
             self._rearm()
@@ -214,6 +265,10 @@ class Drive:
                 self._control.tell(c.PermitUnused())
             case do.TellIdentifyRefused():
                 self._control.tell(c.IdentifyRefused())
+            case do.TellHostFailed():
+                self._control.tell(c.HostFailed(effect.url))
+            case do.TellSentAway():
+                self._control.tell(c.SentAway())
             case do.Remember() | do.Forget():
                 self._keep(effect)
             case do.TellLost():
@@ -269,9 +324,11 @@ class Drive:
             return self._session.seq
         return self._writer.seq
 
-    def _send(self, payload: bytes) -> None:
-        if self._link is not None:
-            self._link.send(payload)
+    def _send(self, payload: bytes) -> bool:
+        return self._link is not None and self._link.send(payload)
+
+    def _unsent(self) -> int:
+        return 0 if self._link is None else self._link.unsent
 
     def _report(self, report: do.Report) -> None:
         said = shard_state(self._job.shard, report.state, report.reason)

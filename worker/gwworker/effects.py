@@ -64,6 +64,18 @@ class TellIdentifyRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class TellHostFailed:
+    """This resume address does not work while another one does; others needn't find out themselves."""
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class TellSentAway:
+    """Op 7 came; if it comes to many shards at once, they are to spread their dials."""
+
+
+@dataclass(frozen=True, slots=True)
 class Remember:
     """Save the session durably: number, id and address."""
 
@@ -126,6 +138,8 @@ Effect = (
     | WithdrawPermit
     | ReturnPermit
     | TellIdentifyRefused
+    | TellHostFailed
+    | TellSentAway
     | Remember
     | Forget
     | TellLost

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gwcluster.wire.control import Conditions
 from gwworker.scan import Ack, BeatRequest, Hello, InvalidSession, Ready, Reconnect, UnknownOp
 
 
@@ -22,9 +23,13 @@ class DialFailed:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The socket is closed; `code` is the peer's close code, None without a close frame."""
+    """The socket is closed; `code` is the peer's close code, None without a close frame.
+
+    `fault` says what of the peer's made us end it, None if nothing did.
+    """
 
     code: int | None
+    fault: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,20 @@ class Permitted:
 
 
 @dataclass(frozen=True, slots=True)
+class Slept:
+    """The machine was suspended for so many seconds; the monotonic clock knows nothing of them."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Doubted:
+    """Something outside suggests that the connection may be dead."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Draining:
     """Stop, and keep the session for whoever comes next."""
 
@@ -67,6 +86,9 @@ Event = (
     | Faulty
     | Resumed
     | Permitted
+    | Conditions
+    | Slept
+    | Doubted
     | Draining
     | Tick
     | Hello

@@ -14,6 +14,7 @@ from typing import Final, Protocol
 from urllib.parse import urlsplit
 
 from websockets.client import ClientProtocol
+from websockets.exceptions import PayloadTooBig
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Response
 from websockets.protocol import State
@@ -45,8 +46,11 @@ class Listener(Protocol):
     def received(self, link: GatewayLink, messages: list[tuple[bool, bytes]]) -> None:
         """Messages came, each with True for TEXT."""
 
-    def lost(self, link: GatewayLink, code: int | None) -> None:
-        """The connection ended; `code` is the peer's close code, None without one."""
+    def lost(self, link: GatewayLink, code: int | None, fault: str | None) -> None:
+        """The connection ended; `code` is the peer's close code, None without one.
+
+        `fault` says what of the peer's broke the protocol, or our bounds, so that we had to end it.
+        """
 
 
 class GatewayLink(asyncio.Protocol):
@@ -90,11 +94,18 @@ class GatewayLink(asyncio.Protocol):
         except (OSError, UnicodeError) as error:  # UnicodeError: a label that no host name can have
             self._end_unopened(f"{parts.hostname}: {str(error) or type(error).__name__}", 0.0)
 
-    def send(self, text: bytes) -> None:
-        """Send one TEXT message; without effect once either side has closed."""
-        if self._core.state is State.OPEN and not self._over:
-            self._core.send_text(text)
-            self._write()
+    @property
+    def unsent(self) -> int:
+        """Bytes that were written and that the socket hasn't taken yet."""
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+
+    def send(self, text: bytes) -> bool:
+        """Send one TEXT message; say whether it was, without effect once either side has closed."""
+        if self._core.state is not State.OPEN or self._over:
+            return False
+        self._core.send_text(text)
+        self._write()
+        return self._transport is not None and not self._transport.is_closing()
 
     def hang_up(self, code: int) -> None:
         """Send a close frame with `code` and listen to nothing more; `lost` follows when the peer closes."""
@@ -164,7 +175,9 @@ class GatewayLink(asyncio.Protocol):
         self._over = True
         received = self._core.close_rcvd
         told = received is not None and self._core.close_rcvd_then_sent and not self._leaving
-        self._listener.lost(self, received.code if received is not None and told else None)
+        broken = self._core.parser_exc
+        fault = None if broken is None or isinstance(broken, EOFError) else _fault(broken)
+        self._listener.lost(self, received.code if received is not None and told else None, fault)
 
     def _collect(self, frame: Frame, messages: list[tuple[bool, bytes]]) -> None:
         opcode = frame.opcode
@@ -211,3 +224,9 @@ class GatewayLink(asyncio.Protocol):
         for data in self._core.data_to_send():
             if data:
                 self._transport.write(data)
+
+
+def _fault(error: Exception) -> str:
+    if isinstance(error, PayloadTooBig):
+        return f"a message of more than {MAX_MESSAGE_BYTES >> 20} MiB"
+    return f"not the websocket protocol: {quoted(str(error) or type(error).__name__)}"

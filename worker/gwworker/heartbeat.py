@@ -11,61 +11,84 @@ import enum
 from collections import deque
 from typing import Final
 
-from gwcluster.discord import SEND_LIMIT, SEND_WINDOW_S
-
-_REQUEST_RESERVE: Final = 10
-"""Payloads of each minute that answers to op 1 leave for scheduled beats and the handshake."""
+from gwworker.ratelimit import SendBudget
 
 _STALL_S: Final = 1.0
 """A tick later than this means that we slept, not Discord; what it sent meanwhile is read before judging."""
+
+_PROBE_S: Final = 10.0
+"""How long the answer to a beat may take that was sent because the connection is in doubt."""
+
+_SLACK_S: Final = 0.001
+"""For the rounding of moments."""
+
+_UNACKED: Final = 120
+"""Most beats remembered without an ACK; more than that fit no minute."""
 
 
 class Verdict(enum.Enum):
     """What a due heartbeat asks for."""
 
     BEAT = "send a beat"
+    MISSED = "send a beat; the one before it got no ACK, but something else came"
     WAIT = "we were stalled: read first, then judge"
     ZOMBIE = "nobody is there"
+    ALIVE = "a connection in doubt has answered"
 
 
 class Heartbeat:
     """The heartbeat of one connection at a time; all times are monotonic seconds.
 
     A connection is a zombie when a beat got no ACK for a whole interval and nothing at all was received
-    since, or when no ACK came for two intervals whatever else arrived.
+    since, or when no ACK came for two intervals whatever else arrived. One in doubt is a zombie when
+    nothing is received for ten seconds after a beat.
+
+    Args:
+        budget: where every beat is noted; answers to op 1 ask it first.
 
     Attributes:
-        due: moment of the next beat, None while there is no connection.
+        due: moment of the next beat or judgement, None while there is no connection.
         latency_s: from the last acknowledged beat to its ACK; None before the first on this connection.
         acked_at: moment of the last ACK, None before the first on this connection.
+        interval_s: between beats.
     """
 
-    def __init__(self) -> None:
-        self.due: float | None = None
+    def __init__(self, budget: SendBudget) -> None:
         self.latency_s: float | None = None
         self.acked_at: float | None = None
-        self._interval_s = 0.0
+        self.interval_s = 0.0
+        self._budget = budget
+        self._beat_at: float | None = None
+        self._judge_at: float | None = None
+        self._doubted_at = 0.0
         self._heard_at = 0.0
-        self._unacked: deque[float] = deque(maxlen=SEND_LIMIT)
+        self._unacked: deque[float] = deque(maxlen=_UNACKED)
         self._unacked_since: float | None = None
-        self._sent: deque[float] = deque(maxlen=SEND_LIMIT)
         self._stalled = False
+
+    @property
+    def due(self) -> float | None:
+        """See the class."""
+        if self._beat_at is None or self._judge_at is None:
+            return self._beat_at
+        return min(self._beat_at, self._judge_at)
 
     def start(self, interval_s: float, now: float, jitter: float) -> None:
         """Begin a connection's beats; the first comes after `jitter`, 0 to 1, times the interval."""
         self.stop()
-        self._sent.clear()
-        self._interval_s = interval_s
+        self._budget.start(interval_s)
+        self.interval_s = interval_s
         self._heard_at = now
-        self.due = now + interval_s * jitter
+        self._beat_at = now + interval_s * jitter
 
     def adopt(self, interval_s: float) -> None:
         """Change the interval from the next beat on."""
-        self._interval_s = interval_s
+        self.interval_s = interval_s
+        self._budget.adopt(interval_s)
 
     def stop(self) -> None:
         """End the connection's beats."""
-        self.due = self.latency_s = self.acked_at = self._unacked_since = None
+        self._beat_at = self._judge_at = self.latency_s = self.acked_at = self._unacked_since = None
         self._unacked.clear()
         self._stalled = False
 
@@ -74,41 +97,64 @@ class Heartbeat:
         self._heard_at = now
 
     def acked(self, now: float) -> None:
-        """An ACK was received; one that nobody asked for changes nothing but `acked_at`."""
+        """An ACK was received; one that nobody asked for changes nothing but `acked_at`.
+
+        ACKs carry no number. One that comes when older beats are overdue is taken for the newest's.
+        """
         self.acked_at = now
         self._unacked_since = None
+        while len(self._unacked) > 1 and now - self._unacked[0] > self.interval_s:
+            self._unacked.popleft()
         if self._unacked:
             self.latency_s = now - self._unacked.popleft()
 
+    def doubt(self, now: float) -> bool:
+        """The connection may be dead: say whether to send a beat now; something must be heard in 10 s."""
+        if self._beat_at is None or self._judge_at is not None:
+            return False
+        self._doubted_at = now
+        self._judge_at = now + _PROBE_S
+        return self.requested(now)
+
     def tick(self, now: float) -> Verdict:
         """Decide, at or after `due`, what is to be done; a beat is taken for sent."""
-        assert self.due is not None, "no connection, no beat"
-        since = self._unacked_since
-        if since is not None and (self._heard_at < since or now - since >= 2 * self._interval_s):
-            if self._stalled or now - self.due <= _STALL_S:
+        assert self._beat_at is not None, "no connection, no beat"
+        if self._judge_at is not None and now >= self._judge_at:
+            self._judge_at = None
+            return Verdict.ALIVE if self._heard_at > self._doubted_at else Verdict.ZOMBIE
+        if self._is_overdue(now):
+            if self._stalled or now - self._beat_at <= _STALL_S:
                 return Verdict.ZOMBIE
             self._stalled = True
-            self.due = now + _STALL_S
+            self._beat_at = now + _STALL_S
             return Verdict.WAIT
+        missed = self._unacked_since is not None and now - self._unacked_since >= self.interval_s - _SLACK_S
         self._stalled = False
-        self.due = now + self._interval_s
+        self._beat_at = now + self.interval_s
         self._note_sent(now)
-        return Verdict.BEAT
+        return Verdict.MISSED if missed else Verdict.BEAT
+
+    def _is_overdue(self, now: float) -> bool:
+        since = self._unacked_since
+        if since is None:
+            return False
+        waited_s = now - since
+        # A beat that op 1 asked for may be younger than an interval; it isn't judged yet.
+        silent = self._heard_at <= since and waited_s >= self.interval_s - _SLACK_S
+        return silent or waited_s >= 2 * self.interval_s
 
     def requested(self, now: float) -> bool:
         """Op 1: say whether to answer; the timer stays as it is, and no ACK is missed by it.
 
         A peer that asks so often that answering would break the send limit gets no answer.
         """
-        while self._sent and self._sent[0] <= now - SEND_WINDOW_S:
-            self._sent.popleft()
-        if len(self._sent) >= SEND_LIMIT - _REQUEST_RESERVE:
+        if not self._budget.may_answer(now):
             return False
         self._note_sent(now)
         return True
 
     def _note_sent(self, now: float) -> None:
-        self._sent.append(now)
+        self._budget.note(now)
         self._unacked.append(now)
         if self._unacked_since is None:
             self._unacked_since = now

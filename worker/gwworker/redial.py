@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from gwcluster.backoff import Backoff
+from gwcluster.wire.control import SHUN_S
 
 HEALTHY_S: Final = 60.0
 """A connection that was live this long was good: the next retry begins without backoff again."""
 
 BASE_S: Final = 1.0
 CAP_S: Final = 60.0
+
+DOUBTS: Final = 2
+"""Times in a row that a host sends us away before Hello, after which it counts as failed."""
+
+STORM_SPREAD_S: Final = 2.0
+"""Over how much time dials are spread when Discord asks many shards to reconnect at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,39 +47,44 @@ class Redial:
         self._floor_s = 0.0
         self._at_once = False
         self._live_since: float | None = None
-        self._avoid_resume_host = False
+        self._storm_until = float("-inf")
+        self._shunned: dict[str, float] = {}  # resume address → until when
+        self._dialed: str | None = None
+        self._alternative: str | None = None
+        self._doubts = 0
+        self._suspect: str | None = None
+
+    @property
+    def attempt(self) -> int:
+        """How many connections in a row came to nothing, and one: the number of the next."""
+        return self._failures + 1
+
+    # When
 
     def live(self, now: float) -> None:
-        """The session is live; its host is good."""
+        """The session is live; the host that was dialed is good."""
         self._live_since = now
-        self._avoid_resume_host = False
+        if self._dialed is not None:
+            self._shunned.pop(self._dialed, None)
 
-    def ended(self, now: float) -> None:
-        """The connection is over."""
-        if self._live_since is not None and now - self._live_since >= HEALTHY_S:
-            self._failures = 0
-            self._backoff.reset()
-        self._live_since = None
+    def ended(self, now: float) -> bool:
+        """The connection is over; say whether it was good for long enough."""
+        since, self._live_since = self._live_since, None
+        if since is None or now - since < HEALTHY_S:
+            return False
+        self._failures = 0
+        self._backoff.reset()
+        return True
 
     def at_least(self, floor_s: float) -> None:
         """Let the next wait be no shorter than this."""
         self._floor_s = max(self._floor_s, floor_s)
 
-    def at_once(self) -> None:
-        """The peer asked for it: don't wait at all, unless it asks too often."""
+    def at_once(self, now: float) -> None:
+        """The peer asked for it: don't wait, unless it asks too often or asks everybody."""
+        if now < self._storm_until:
+            self.at_least(STORM_SPREAD_S * self._jitter())
         self._at_once = True
-
-    def host_failed(self) -> None:
-        """The address just dialed is of no use: try the other one next."""
-        self._avoid_resume_host = not self._avoid_resume_host
-
-    def forget_host(self) -> None:
-        """There is no session any more, so no resume host either."""
-        self._avoid_resume_host = False
-
-    def url(self, known: Known | None) -> str | None:
-        """Return the resume address to dial, or None for the one to identify at."""
-        return None if known is None or self._avoid_resume_host else known.resume_url
 
     def wait_s(self) -> float:
         """Return the seconds until the next dial, and count this failure."""
@@ -87,3 +99,39 @@ class Redial:
         self._floor_s = 0.0
         self._at_once = False
         return wait_s
+
+    # Where
+
+    def url(self, known: Known | None, now: float) -> str | None:
+        """Return the resume address to dial, or None for the one to identify at."""
+        self._alternative = known.resume_url if known is not None else None
+        shunned = self._alternative is None or self._shunned.get(self._alternative, now) > now
+        self._dialed = None if shunned else self._alternative
+        return self._dialed
+
+    def greeted(self) -> str | None:
+        """Hello came; return the resume address that is now known to be at fault, since another one works."""
+        self._doubts = 0
+        suspect, self._suspect = self._suspect, None
+        return suspect if self._dialed is None else None
+
+    def host_failed(self, now: float) -> None:
+        """The address just dialed is of no use: try the other one next."""
+        self._doubts = 0
+        if self._dialed is not None:
+            self._shunned[self._dialed] = now + SHUN_S
+            self._suspect = self._dialed
+        elif self._alternative is not None:
+            self._shunned.pop(self._alternative, None)
+            self._suspect = None
+
+    def host_spoiled_greeting(self, now: float) -> None:
+        """The address just dialed sent us away before Hello: once may happen, twice is a failure."""
+        self._doubts += 1
+        if self._doubts >= DOUBTS:
+            self.host_failed(now)
+
+    def told(self, bad_hosts: Mapping[str, float], storm_until: float) -> None:
+        """Take what other shards found: resume addresses to leave alone, and until when many reconnect."""
+        self._shunned.update(bad_hosts)
+        self._storm_until = storm_until

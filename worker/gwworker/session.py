@@ -1,19 +1,18 @@
 """One shard's session with Discord (pure): takes events and the time, returns what to do about them.
 
-`EDGES` is the machine; docs/session.md draws it. There is one timer, `due`, and whoever runs the
+`phases.EDGES` is the machine; docs/session.md draws it. There is one timer, `due`, and whoever runs the
 machine sends a `Tick` when it passes, so no forgotten timer of an old connection can act on a new one.
 """
 
 from __future__ import annotations
 
-import enum
 import logging
 from collections.abc import Callable
 from typing import Final, assert_never
 
 from gwcluster.discord import close_meaning
-from gwcluster.wire.notices import ShardState
-from gwworker.closing import CLOSE_RESUMABLE, Action, rule_for
+from gwcluster.wire.control import Conditions
+from gwworker.closing import CLOSE_RESUMABLE, SENT_AWAY, Action, Rule, rule_for
 from gwworker.effects import (
     Abort,
     AskPermit,
@@ -30,67 +29,43 @@ from gwworker.effects import (
     SendBeat,
     SendIdentify,
     SendResume,
+    TellHostFailed,
     TellIdentifyRefused,
     TellLost,
+    TellSentAway,
     WithdrawPermit,
 )
-from gwworker.events import DialFailed, Draining, Event, Faulty, Lost, Opened, Permitted, Resumed, Tick
+from gwworker.events import (
+    DialFailed,
+    Doubted,
+    Draining,
+    Event,
+    Faulty,
+    Lost,
+    Opened,
+    Permitted,
+    Resumed,
+    Slept,
+    Tick,
+)
 from gwworker.heartbeat import Heartbeat, Verdict
+from gwworker.lifeline import Lifeline
+from gwworker.phases import EDGES, OUT, STATES, Phase
+from gwworker.ratelimit import SendBudget
 from gwworker.redial import Known, Redial
 from gwworker.scan import Ack, BeatRequest, Hello, InvalidSession, Ready, Reconnect, UnknownOp
-
-
-class Phase(enum.Enum):
-    """Where the shard stands."""
-
-    OFFLINE = "no socket; dials at `due`"
-    DIALING = "TCP, TLS and websocket handshake under way"
-    GREETING = "socket open, Hello not seen"
-    QUEUED = "waiting for the coordinator's permit to identify"
-    IDENTIFYING = "IDENTIFY sent, READY not seen"
-    RESUMING = "RESUME sent, RESUMED not seen"
-    LIVE = "receiving events"
-    CLOSING = "our close frame sent, the socket not yet closed"
-    STOPPED = "asked to stop"
-    REFUSED = "Discord will not have us"
-
+from gwworker.silence import Silence
 
 _LIVE: Final = Phase.LIVE  # looked up once, for every dispatch asks
-_OUT: Final = frozenset({Phase.OFFLINE, Phase.CLOSING, Phase.STOPPED, Phase.REFUSED})
-
-EDGES: Final[dict[Phase, frozenset[Phase]]] = {
-    Phase.OFFLINE: frozenset({Phase.DIALING, Phase.STOPPED}),
-    Phase.DIALING: frozenset({Phase.GREETING, Phase.OFFLINE, Phase.STOPPED}),
-    Phase.GREETING: _OUT | {Phase.QUEUED, Phase.RESUMING},
-    Phase.QUEUED: _OUT | {Phase.IDENTIFYING},
-    Phase.IDENTIFYING: _OUT | {Phase.LIVE},
-    Phase.RESUMING: _OUT | {Phase.LIVE},
-    Phase.LIVE: _OUT,
-    Phase.CLOSING: frozenset({Phase.OFFLINE, Phase.STOPPED}),
-    Phase.STOPPED: frozenset(),
-    Phase.REFUSED: frozenset(),
-}
-"""The only legal moves."""
 
 DIAL_S: Final = 15.0
 HELLO_S: Final = 20.0
 READY_S: Final = 90.0
 RESUMED_S: Final = 60.0
 CLOSE_S: Final = 2.0
-FRUITLESS_RESUMES: Final = 3
-"""RESUMEs in a row without one event, after which the session is taken for dead."""
-
-STATES: Final[dict[Phase, ShardState]] = {
-    Phase.OFFLINE: ShardState.BACKOFF,
-    Phase.DIALING: ShardState.CONNECTING,
-    Phase.QUEUED: ShardState.QUEUED,
-    Phase.IDENTIFYING: ShardState.IDENTIFYING,
-    Phase.RESUMING: ShardState.RESUMING,
-    Phase.LIVE: ShardState.LIVE,
-    Phase.STOPPED: ShardState.STOPPED,
-    Phase.REFUSED: ShardState.FAILED,
-}
-"""The phases that others are told about."""
+READY_PATIENCE_S: Final = 900.0
+"""How long READY may take while heartbeats are acknowledged and no shard at all gets one: then Discord has
+an outage, and another IDENTIFY would only be one more of a day's thousand."""
 
 
 class Session:
@@ -109,7 +84,8 @@ class Session:
     ) -> None:
         self.number = number
         self.phase = Phase.OFFLINE
-        self.heartbeat = Heartbeat()
+        self.budget = SendBudget()
+        self.heartbeat = Heartbeat(self.budget)
         self.duplicates = 0
         self.gaps = 0
         self._known = known
@@ -117,8 +93,13 @@ class Session:
         self._lost_reason = "no saved session"
         self._jitter = jitter
         self._redial = Redial(jitter=jitter)
-        self._fruitless = 0
+        self._lifeline = Lifeline()
+        self._silence = Silence()
         self._deadline: float | None = now
+        self._since = now  # when the present phase began
+        self._resumed_from = seq
+        self._ready_at = float("-inf")  # of any shard
+        self._sent_away = False  # the connection that we are closing
 
     @property
     def due(self) -> float | None:
@@ -140,7 +121,7 @@ class Session:
             if self.phase is not Phase.RESUMING:
                 return False
             self._deadline = now + RESUMED_S
-            self._fruitless = 0
+            self._lifeline.progressed()
         last = self._received_seq
         if last is not None:
             if seq <= last:
@@ -161,13 +142,19 @@ class Session:
             case Permitted():
                 return self._permitted(event, now)
             case Draining():
-                return self._drain(event.reason)
+                return self._drain(event.reason, now)
             case DialFailed():
                 return self._dial_failed(event, now)
             case Lost():
-                return self._lost(event.code, now)
+                return self._lost(event, now)
             case Opened():
                 return self._opened(now)
+            case Conditions():
+                return self._told(event)
+            case Slept():
+                return self._slept(event.seconds, now)
+            case Doubted():
+                return self._doubted(event.reason, now)
         if self.phase in {Phase.CLOSING, Phase.OFFLINE, Phase.DIALING}:
             return []
         return self._message(event, now)
@@ -204,15 +191,15 @@ class Session:
     # One connection
 
     def _dial(self, now: float) -> list[Effect]:
-        url = self._redial.url(self._known)
-        self._enter(Phase.DIALING, deadline=now + DIAL_S)
+        url = self._redial.url(self._known, now)
+        self._enter(Phase.DIALING, now, deadline=now + DIAL_S)
         what = "to resume" if self._known else "to identify"
-        said = Say(logging.INFO, f"connecting {what} at {url or 'the gateway'}")
-        return [self._report(what), said, Dial(url)]
+        said = f"connecting {what} at {url or 'the gateway'}, attempt {self._redial.attempt}"
+        return [self._report(what), Say(logging.INFO, said), Dial(url)]
 
     def _opened(self, now: float) -> list[Effect]:
         if self.phase is Phase.DIALING:
-            self._enter(Phase.GREETING, deadline=now + HELLO_S)
+            self._enter(Phase.GREETING, now, deadline=now + HELLO_S)
         return []
 
     def _hello(self, hello: Hello, now: float) -> list[Effect]:
@@ -221,15 +208,21 @@ class Session:
             self.heartbeat.adopt(hello.interval_s)
             return [Say(logging.WARNING, "a second Hello on one connection; adopting its interval")]
         self.heartbeat.start(hello.interval_s, now, self._jitter())
+        bad = self._redial.greeted()
+        told: list[Effect] = [] if bad is None else [TellHostFailed(bad)]
         if self._known is None:
-            self._enter(Phase.QUEUED, deadline=None)
-            return [self._report("waiting for a permit to identify"), AskPermit()]
-        self._fruitless += 1
-        self._enter(Phase.RESUMING, deadline=now + RESUMED_S)
+            self._enter(Phase.QUEUED, now, deadline=None)
+            return [*told, self._report("waiting for a permit to identify"), AskPermit()]
+        self._lifeline.resuming(now)
+        self.budget.note(now)
+        self._resumed_from = self._received_seq
+        self._enter(Phase.RESUMING, now, deadline=now + RESUMED_S)
+        said = f"RESUME of session {self.number} sent, from seq {self._received_seq}"
         return [
+            *told,
             SendResume(self._known.session_id),
             self._report(f"from seq {self._received_seq}"),
-            Say(logging.INFO, f"RESUME sent, from seq {self._received_seq}"),
+            Say(logging.INFO, said),
         ]
 
     def _permitted(self, event: Permitted, now: float) -> list[Effect]:
@@ -237,8 +230,11 @@ class Session:
             return [ReturnPermit()]
         if now >= event.until:
             return [ReturnPermit(), AskPermit(), Say(logging.WARNING, "a permit came too late; asking again")]
-        self._enter(Phase.IDENTIFYING, deadline=now + READY_S)
-        return [SendIdentify(), self._report("IDENTIFY sent"), Say(logging.INFO, "IDENTIFY sent")]
+        waited_s = now - self._since
+        self.budget.note(now)
+        self._enter(Phase.IDENTIFYING, now, deadline=now + READY_S)
+        said = f"IDENTIFY sent, after {waited_s:.1f} s in the queue"
+        return [SendIdentify(), self._report("IDENTIFY sent"), Say(logging.INFO, said)]
 
     def _ready(self, ready: Ready, now: float) -> list[Effect]:
         if self.phase is not Phase.IDENTIFYING:
@@ -247,8 +243,8 @@ class Session:
         self.number += 1
         self._known = Known(ready.session_id, ready.resume_url)
         self._received_seq = ready.seq
-        self._live(now)
-        said = f"READY: session {self.number} begins"
+        said = f"READY after {now - self._since:.1f} s: session {self.number} begins"
+        self._live(now, resumed=False)
         remember = Remember(self.number, ready.session_id, ready.resume_url)
         told: list[Effect] = [lost] if lost else []
         return [remember, *told, Deliver(), self._report("READY"), Say(logging.INFO, said)]
@@ -257,31 +253,35 @@ class Session:
         delivered: list[Effect] = [Deliver()] if self.accept(event.seq, now) else []
         if self.phase is not Phase.RESUMING:
             return delivered
-        self._live(now)
-        return [
-            *delivered,
-            self._report("RESUMED"),
-            Say(logging.INFO, f"RESUMED: session {self.number} goes on"),
-        ]
+        self._lifeline.progressed()
+        missed = max(0, event.seq - 1 - (self._resumed_from or 0))
+        said = (
+            f"RESUMED after {now - self._since:.1f} s: session {self.number} goes on, "
+            f"{missed} missed events came"
+        )
+        self._live(now, resumed=True)
+        return [*delivered, self._report("RESUMED"), Say(logging.INFO, said)]
 
-    def _live(self, now: float) -> None:
-        self._enter(Phase.LIVE, deadline=None)
+    def _live(self, now: float, *, resumed: bool) -> None:
+        self._enter(Phase.LIVE, now, deadline=None)
         self._redial.live(now)
+        self._silence.begin(self._received_seq, now, resumed=resumed)
 
     def _reconnect(self, now: float) -> list[Effect]:
         said = Say(logging.INFO, "op 7: the gateway asks us to reconnect")
         if self.phase is Phase.GREETING:
             # A draining node that a load balancer still feeds: pause, so that the next dial meets another.
-            self._redial.host_failed()
+            self._redial.host_spoiled_greeting(now)
             self._redial.at_least(1.0 + 4.0 * self._jitter())
         else:
-            self._redial.at_once()
-        return [said, *self._hang_up(now)]
+            self._redial.at_once(now)
+        return [said, TellSentAway(), *self._hang_up(now, sent_away=True)]
 
     def _invalid(self, event: InvalidSession, now: float) -> list[Effect]:
         effects: list[Effect] = []
         if self.phase is Phase.IDENTIFYING:
-            effects += [TellIdentifyRefused(), Say(logging.WARNING, "op 9: IDENTIFY refused, identify rate?")]
+            said = "op 9: IDENTIFY refused; does something else identify with this token?"
+            effects += [TellIdentifyRefused(), Say(logging.WARNING, said)]
         elif event.resumable:
             effects += [Say(logging.WARNING, "op 9: session invalid, but resumable")]
         else:
@@ -293,70 +293,105 @@ class Session:
 
     # Ends of a connection
 
-    def _lost(self, code: int | None, now: float) -> list[Effect]:
+    def _lost(self, lost: Lost, now: float) -> list[Effect]:
         if self.phase in {Phase.OFFLINE, Phase.DIALING}:
             return []
         if self.phase is Phase.CLOSING:
             return self._wait(now, "closed by us")
+        code = lost.code
         rule = rule_for(code)
-        meaning = close_meaning(code)
-        said = Say(logging.WARNING, f"connection closed while {self.phase.name.lower()}: {meaning}")
+        meaning = lost.fault or close_meaning(code)
+        said = (
+            f"connection closed while {self.phase.name.lower()}, after {now - self._since:.1f} s: {meaning}"
+        )
         if rule.action in {Action.REFUSE_CLUSTER, Action.REFUSE_SHARD}:
             withdrawn = self._withdraw()
-            self._enter(Phase.REFUSED, deadline=None)
+            self._enter(Phase.REFUSED, now, deadline=None)
             give_up = GiveUp(rule.action is Action.REFUSE_CLUSTER, code or 0, meaning)
-            return [said, *withdrawn, self._report(meaning), give_up]
+            return [Say(logging.WARNING, said), *withdrawn, self._report(meaning), give_up]
         forgotten = self._forget(f"close code {meaning}") if rule.action is Action.IDENTIFY else []
         if self.phase is Phase.GREETING:
-            self._redial.host_failed()
+            self._redial.host_spoiled_greeting(now)
         self._redial.at_least(rule.floor_s)
-        return [said, *forgotten, *self._wait(now, meaning)]
+        waiting = self._wait(now, meaning, code=code, rule=rule, sent_away=code in SENT_AWAY)
+        return [Say(logging.WARNING, said), *forgotten, *waiting]
 
     def _dial_failed(self, event: DialFailed, now: float) -> list[Effect]:
         if self.phase is not Phase.DIALING:
             return []
-        self._redial.host_failed()
+        self._redial.host_failed(now)
         self._redial.at_least(event.retry_after_s)
         return [Say(logging.WARNING, f"no connection: {event.reason}"), *self._wait(now, event.reason)]
 
-    def _hang_up(self, now: float) -> list[Effect]:
+    def _hang_up(self, now: float, *, sent_away: bool = False) -> list[Effect]:
         withdrawn = self._withdraw()
-        self._enter(Phase.CLOSING, deadline=now + CLOSE_S)
+        self._sent_away = sent_away
+        self._enter(Phase.CLOSING, now, deadline=now + CLOSE_S)
         return [*withdrawn, Hangup(CLOSE_RESUMABLE)]
 
-    def _wait(self, now: float, reason: str) -> list[Effect]:
+    def _wait(
+        self,
+        now: float,
+        reason: str,
+        *,
+        code: int | None = None,
+        rule: Rule | None = None,
+        sent_away: bool | None = None,
+    ) -> list[Effect]:
         """Go offline and set the moment of the next dial."""
         withdrawn = self._withdraw()
-        self._redial.ended(now)
-        forgotten: list[Effect] = []
-        if self._known and self._fruitless >= FRUITLESS_RESUMES:
-            said = f"{FRUITLESS_RESUMES} RESUMEs without one event: giving the session up"
-            forgotten = [Say(logging.WARNING, said), *self._forget(said)]
+        if self._redial.ended(now):
+            self._lifeline.held()
+        if sent_away is None:
+            sent_away = self._sent_away
+        self._sent_away = False
+        hopeless = self._lifeline.ended(now, code=code, rule=rule, sent_away=sent_away)
+        forgotten = self._forget(hopeless) if hopeless else []
+        attempt = self._redial.attempt
         delay_s = self._redial.wait_s()
-        self._enter(Phase.OFFLINE, deadline=now + delay_s)
-        said = f"next attempt in {delay_s:.1f} s"
+        self._enter(Phase.OFFLINE, now, deadline=now + delay_s)
+        said = f"next attempt ({attempt}) in {delay_s:.1f} s, to {'resume' if self._known else 'identify'}"
         return [*withdrawn, *forgotten, self._report(f"{reason}; {said}"), Say(logging.INFO, said)]
 
     def _forget(self, reason: str) -> list[Effect]:
         if self._known is None:
             return []
         self._known = None
-        self._fruitless = 0
+        self._lifeline = Lifeline()
         self._lost_reason = reason
-        self._redial.forget_host()
         return [Forget(), Say(logging.WARNING, f"session {self.number} is lost: {reason}")]
 
     def _withdraw(self) -> list[Effect]:
         return [WithdrawPermit()] if self.phase is Phase.QUEUED else []
 
-    def _drain(self, reason: str) -> list[Effect]:
+    def _drain(self, reason: str, now: float) -> list[Effect]:
         effects = self._withdraw()
         if self.phase is Phase.DIALING:
             effects.append(Abort())
         elif self.phase not in {Phase.OFFLINE, Phase.CLOSING}:
             effects.append(Hangup(CLOSE_RESUMABLE))
-        self._enter(Phase.STOPPED, deadline=None)
+        self._enter(Phase.STOPPED, now, deadline=None)
         return [*effects, self._report(reason), Say(logging.INFO, f"stopping: {reason}")]
+
+    # What others know
+
+    def _told(self, conditions: Conditions) -> list[Effect]:
+        self._redial.told(conditions.bad_hosts, conditions.storm_until)
+        self._ready_at = conditions.ready_at
+        return []
+
+    def _slept(self, seconds: float, now: float) -> list[Effect]:
+        if self.heartbeat.due is None:
+            return []
+        said = f"the machine was suspended for {seconds:.0f} s"
+        if seconds < self.heartbeat.interval_s:
+            return self._doubted(said, now)
+        return [Say(logging.WARNING, said), Abort(), *self._wait(now, said)]
+
+    def _doubted(self, reason: str, now: float) -> list[Effect]:
+        if not self.heartbeat.doubt(now):
+            return []
+        return [Say(logging.INFO, f"{reason}; looking whether the connection lives"), SendBeat()]
 
     # Time
 
@@ -367,12 +402,28 @@ class Session:
             return []
         match self.heartbeat.tick(now):
             case Verdict.BEAT:
-                return [SendBeat()]
+                return [SendBeat(), *self._listen(now)]
+            case Verdict.MISSED:
+                said = "a heartbeat was not acknowledged in time, but the connection is not silent; going on"
+                return [SendBeat(), Say(logging.WARNING, said)]
+            case Verdict.ALIVE:
+                return []
             case Verdict.WAIT:
                 return [Say(logging.WARNING, "this process was stalled; reading before judging the peer")]
             case Verdict.ZOMBIE:
+                if self.phase is Phase.RESUMING:
+                    self._redial.host_failed(now)
                 silent = Say(logging.WARNING, "zombie connection: a heartbeat was not acknowledged")
                 return [silent, Abort(), *self._wait(now, "heartbeat not acknowledged")]
+
+    def _listen(self, now: float) -> list[Effect]:
+        """Resume when a shard that had events before has had none for unusually long."""
+        silent_s = self._silence.look(self._received_seq, now) if self.phase is _LIVE else None
+        if silent_s is None:
+            return []
+        said = f"no event for {silent_s:.0f} s although heartbeats are acknowledged; resuming, to be sure"
+        self._redial.at_once(now)
+        return [Say(logging.WARNING, said), *self._hang_up(now)]
 
     def _expired(self, now: float) -> list[Effect]:
         match self.phase:
@@ -383,22 +434,35 @@ class Session:
             case Phase.DIALING:
                 return [Abort(), *self._dial_failed(DialFailed(f"no answer within {DIAL_S:.0f} s"), now)]
             case Phase.GREETING:
-                self._redial.host_failed()
+                self._redial.host_failed(now)
                 said = Say(logging.WARNING, f"no Hello within {HELLO_S:.0f} s")
                 return [said, *self._hang_up(now)]
             case Phase.IDENTIFYING:
-                return [Say(logging.WARNING, f"no READY within {READY_S:.0f} s"), *self._hang_up(now)]
+                return self._no_ready(now)
             case Phase.RESUMING:
+                self._redial.host_failed(now)
                 said = Say(logging.WARNING, f"no event for {RESUMED_S:.0f} s while resuming")
                 return [said, *self._hang_up(now)]
             case _:
                 raise AssertionError(f"a deadline in phase {self.phase.name}")
 
-    def _enter(self, phase: Phase, *, deadline: float | None) -> None:
+    def _no_ready(self, now: float) -> list[Effect]:
+        """Give READY up, unless heartbeats are acknowledged and no other shard gets one either."""
+        waited_s = now - self._since
+        acked_at = self.heartbeat.acked_at
+        answered = acked_at is not None and now - acked_at <= 2 * self.heartbeat.interval_s
+        if answered and self._ready_at < self._since and waited_s < READY_PATIENCE_S:
+            self._deadline = now + READY_S
+            said = f"no READY for {waited_s:.0f} s, nor for any other shard; holding the connection"
+            return [self._report(said), Say(logging.WARNING, said)]
+        return [Say(logging.WARNING, f"no READY within {waited_s:.0f} s"), *self._hang_up(now)]
+
+    def _enter(self, phase: Phase, now: float, *, deadline: float | None) -> None:
         assert phase in EDGES[self.phase], f"illegal move from {self.phase.name} to {phase.name}"
-        if phase in _OUT:
+        if phase in OUT:
             self.heartbeat.stop()
         self.phase = phase
+        self._since = now
         self._deadline = deadline
 
     def _report(self, reason: str) -> Report:

@@ -22,6 +22,7 @@ from gwcluster.wire.control import Job, Message
 from gwcluster.wire.exits import WorkerExit
 from gwcluster.wire.notices import BEACON_INTERVAL_S
 from gwworker.bus_link import Control, Fanin
+from gwworker.clocks import Clocks
 from gwworker.drive import Drive
 from gwworker.logs import log_to_pipe
 from gwworker.outlet import Outlet
@@ -137,6 +138,11 @@ class _Worker:
             self._finish(WorkerExit.FAILED)
 
 
+def _boot_time() -> float:
+    """Monotonic seconds that go on while the machine is suspended."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
 async def _open_log(job: Job) -> Writer | None:
     deadline = time.monotonic() + BUSY_S
     while True:
@@ -160,11 +166,14 @@ async def _open_log(job: Job) -> Writer | None:
 async def _keep_house(drive: Drive, writer: Writer, outlet: Outlet, fanin: Fanin, control: Control) -> None:
     """Sync, mark, beacon, pulse and tidy; the phase is random so that workers don't wake together."""
     loop = asyncio.get_running_loop()
+    clocks = Clocks(monotonic=time.monotonic, boot=_boot_time, wall=time.time)
     thread = ThreadPoolExecutor(1)
     beacon_at = loop.time() + random.random() * BEACON_INTERVAL_S
     tidy_at = loop.time() + random.random() * TIDY_INTERVAL_S
     while True:
         await asyncio.sleep(SYNC_INTERVAL_S)
+        if (surprise := clocks.look()) is not None:
+            drive.surprised(surprise)
         outlet.mark()
         if writer.dirty:
             await loop.run_in_executor(thread, writer.sync)

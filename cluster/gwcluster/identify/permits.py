@@ -87,11 +87,13 @@ class Permits:
                 return False
         return True
 
-    def live(self, shard: int) -> None:
-        """The shard is live; if that took an identify, it succeeded."""
-        if shard in self._rows:
+    def live(self, shard: int) -> bool:
+        """The shard is live; say whether that took an identify, which succeeded then."""
+        identified = shard in self._rows
+        if identified:
             self.gate.succeeded(shard, self._clock())
             self._close(shard, READY)
+        return identified
 
     def needs_none(self, shard: int) -> None:
         """The shard resumes, is live or can't connect: no other has to wait until it asks."""

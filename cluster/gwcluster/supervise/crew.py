@@ -14,9 +14,19 @@ from gwcluster.board import Board
 from gwcluster.herald import Herald
 from gwcluster.identify.permits import Permits
 from gwcluster.supervise.commands import Commands
+from gwcluster.supervise.conditions import Watch
 from gwcluster.supervise.nursery_link import Listener, NurseryLink, WorkerLink
 from gwcluster.supervise.supervisor import Effect, Kill, Severity, Start, Supervisor, Verdict
-from gwcluster.wire.control import CommandDone, Job, Message, Pulse, Refused, StateChanged
+from gwcluster.wire.control import (
+    CommandDone,
+    HostFailed,
+    Job,
+    Message,
+    Pulse,
+    Refused,
+    SentAway,
+    StateChanged,
+)
 from gwcluster.wire.exits import Exit, WorkerExit
 from gwcluster.wire.notices import ShardState
 
@@ -73,8 +83,10 @@ class Crew:
         self._make_nursery = nursery
         self._clock = clock
         self._wall = wall
+        self.advise: Callable[[Refused], str] = lambda _: ""
         self._nursery: NurseryLink | None = None
         self._links: dict[int, WorkerLink] = {}
+        self._watch = Watch()
         self._refusals: dict[int, str] = {}
         self._dying: dict[int, int] = {}
         self._farewells: set[int] = set()
@@ -113,6 +125,11 @@ class Crew:
         """Discord refused the cluster outside of any shard's connection: nobody identifies any more."""
         self.supervisor.refused = self.supervisor.refused or reason
         self._stop_the_hopeless()
+        self._news.set()
+
+    def release(self) -> None:
+        """Discord answered: shards that waited for that start, and permits may leave."""
+        self.supervisor.release(self._clock())
         self._news.set()
 
     def tell(self, shard: int, message: Message) -> None:
@@ -202,11 +219,32 @@ class Crew:
             case Pulse():
                 self.board.beat(shard, message, now)
             case Refused():
-                self._refusals[shard] = message.reason
+                self._refusals[shard] = message.reason + self.advise(message)
+            case HostFailed() | SentAway():
+                self._pass_on(shard, message)
             case _:
                 if not self.permits.heard(shard, message):
                     log.error("shard %d: a %s message is not for us", shard, type(message).__name__)
         self._news.set()
+
+    def _pass_on(self, shard: int, message: HostFailed | SentAway) -> None:
+        """Tell every shard what one of them found out."""
+        now = self._clock()
+        if isinstance(message, SentAway):
+            news = self._watch.sent_away(shard, now)
+            if news:
+                log.warning("Discord asks many shards to reconnect at once; they spread it over two seconds")
+        else:
+            news = self._watch.host_failed(message.url, now)
+            if news:
+                log.warning("no shard dials %.100s for ten minutes: it failed shard %d", message.url, shard)
+        if news:
+            self._broadcast(now)
+
+    def _broadcast(self, now: float) -> None:
+        conditions = self._watch.now_known(now)
+        for link in self._links.values():
+            link.tell(conditions)
 
     def _state_changed(self, shard: int, message: StateChanged, now: float) -> None:
         try:
@@ -220,7 +258,8 @@ class Crew:
             self.permits.needs_none(shard)
         if state is ShardState.LIVE:
             self.supervisor.live(shard, self._clock())
-            self.permits.live(shard)
+            if self.permits.live(shard) and self._watch.ready(self._clock()):
+                self._broadcast(self._clock())
         self._stop_the_hopeless()
         if changed:
             self.publish_counts()
@@ -283,6 +322,7 @@ class Crew:
                 return
         link = self._nursery.fork(shard)
         link.tell(self._job(shard))
+        link.tell(self._watch.now_known(self._clock()))
         self._links[shard] = link
 
     async def _until_due(self) -> None:

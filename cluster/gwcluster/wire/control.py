@@ -17,6 +17,11 @@ from gwcluster.wire.codec import pack, unpack_map
 from gwcluster.wire.shapes import field_types, fits
 
 MAX_MESSAGE_BYTES: Final = 1 << 20
+
+SHUN_S: Final = 600.0
+"""How long a resume host that failed is left alone. A session that is resumed elsewhere lives as well; it
+is only sent away a little more often."""
+
 _LENGTH: Final = struct.Struct(">I")
 
 
@@ -88,6 +93,33 @@ class PermitUnused:
 @dataclass(frozen=True, slots=True)
 class IdentifyRefused:
     """Worker to coordinator: Discord answered IDENTIFY with op 9."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostFailed:
+    """Worker to coordinator: this resume address does not work, while the one to identify at does."""
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class SentAway:
+    """Worker to coordinator: op 7 came."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """Coordinator to worker: what other shards found out. All moments are of the monotonic clock.
+
+    Attributes:
+        bad_hosts: resume addresses that don't work, with the moment until which to leave them alone.
+        storm_until: until then Discord asks many shards to reconnect, so dials are to be spread.
+        ready_at: when the last READY came to any shard; minus infinity before the first.
+    """
+
+    bad_hosts: dict[str, float]
+    storm_until: float
+    ready_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +253,9 @@ Message = (
     | PermitUsed
     | PermitUnused
     | IdentifyRefused
+    | HostFailed
+    | SentAway
+    | Conditions
     | StateChanged
     | Pulse
     | Refused

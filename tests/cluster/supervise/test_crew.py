@@ -19,7 +19,18 @@ from gwcluster.identify.permits import Permits
 from gwcluster.supervise.crew import Crew
 from gwcluster.supervise.nursery_link import Listener, NurseryLink
 from gwcluster.supervise.supervisor import Supervisor
-from gwcluster.wire.control import AskPermit, Job, Message, Permit, PermitUsed, Refused, StateChanged
+from gwcluster.wire.control import (
+    AskPermit,
+    Conditions,
+    HostFailed,
+    Job,
+    Message,
+    Permit,
+    PermitUsed,
+    Refused,
+    SentAway,
+    StateChanged,
+)
 from support.jobs import job
 
 SIGTERM, SIGKILL = 15, 9
@@ -226,7 +237,7 @@ def test_every_shard_is_forked_once_and_is_given_its_job_first() -> None:
 
     async def story(_: object) -> None:
         assert rig.forks == [(10_000.0, 0), (10_000.0, 1), (10_000.0, 2)]
-        assert [link.told for link in rig.links.values()] == [[job(shard=shard)] for shard in (0, 1, 2)]
+        assert [link.told[0] for link in rig.links.values()] == [job(shard=shard) for shard in (0, 1, 2)]
         assert rig.crew.board.views[2].pid == 102
         assert len(rig.nurseries) == 1
         rig.drain()
@@ -583,3 +594,60 @@ def test_a_shard_that_waits_for_its_start_is_failed_when_discord_refuses_the_clu
         assert rig.states() == ["failed", "failed", "failed"]
 
     assert rig.play(story) == 64
+
+
+def test_a_resume_host_that_failed_one_shard_is_told_to_all_once_and_to_those_that_start_later() -> None:
+    rig = Rig(0, 1)
+    bad = "wss://gateway-us-east1-c.discord.gg"
+
+    def warned(link: FakeLink) -> list[dict[str, float]]:
+        return [message.bad_hosts for message in link.told[2:] if isinstance(message, Conditions)]
+
+    async def story(_: object) -> None:
+        rig.live(0)
+        rig.live(1)
+        for shard in (0, 1):
+            rig.crew.said(shard, HostFailed(bad))
+        assert [warned(link) for link in rig.links.values()] == [
+            [{bad: pytest.approx(10_600.0, abs=0.1)}]
+        ] * 2
+        rig.dies(1, -SIGKILL)
+        await asyncio.sleep(1.0)
+        again = rig.links[1].told[1]
+        assert isinstance(again, Conditions)
+        assert again.bad_hosts.keys() == {bad}
+        rig.drain()
+
+    assert rig.play(story) == 0
+
+
+def test_a_storm_of_op_7_is_told_to_all_shards() -> None:
+    rig = Rig(*range(6))
+
+    async def story(_: object) -> None:
+        for shard in range(5):
+            rig.live(shard)
+            rig.crew.said(shard, SentAway())
+        told = rig.links[5].told[-1]
+        assert isinstance(told, Conditions)
+        assert told.storm_until == pytest.approx(10_005.0, abs=0.1)
+        rig.drain()
+
+    assert rig.play(story) == 0
+
+
+def test_a_ready_is_told_to_those_that_wait_for_theirs() -> None:
+    rig = Rig(0, 1)
+
+    async def story(_: object) -> None:
+        rig.crew.said(0, AskPermit())
+        await asyncio.sleep(0.0)
+        await asyncio.sleep(0.0)
+        rig.crew.said(0, PermitUsed(0.0))
+        rig.live(0)
+        told = rig.links[1].told[-1]
+        assert isinstance(told, Conditions)
+        assert told.ready_at == pytest.approx(10_000.0, abs=0.1)
+        rig.drain()
+
+    assert rig.play(story) == 0

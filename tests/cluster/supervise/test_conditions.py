@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+from gwcluster.supervise.conditions import Watch
+from gwcluster.wire.control import Conditions
+
+NOW = 10_000.0
+NEVER = float("-inf")
+HOST = "wss://gateway-us-east1-c.discord.gg"
+
+
+def test_a_watch_that_heard_nothing_knows_nothing() -> None:
+    assert Watch().now_known(NOW) == Conditions({}, NEVER, NEVER)
+
+
+def test_a_bad_host_is_known_for_ten_minutes_and_news_once() -> None:
+    watch = Watch()
+    assert watch.host_failed(HOST, NOW)
+    assert not watch.host_failed(HOST, NOW + 1.0)
+    assert watch.now_known(NOW + 600.0).bad_hosts == {HOST: NOW + 601.0}
+    assert watch.now_known(NOW + 601.0).bad_hosts == {}
+    assert watch.host_failed(HOST, NOW + 602.0)
+
+
+def test_of_many_bad_hosts_the_oldest_is_forgotten() -> None:
+    watch = Watch()
+    for number in range(65):
+        watch.host_failed(f"wss://{number}.discord.gg", NOW + number)
+    known = watch.now_known(NOW + 65.0).bad_hosts
+    assert len(known) == 64
+    assert "wss://0.discord.gg" not in known
+
+
+def test_five_shards_sent_away_within_five_seconds_are_a_storm_that_is_told_once() -> None:
+    watch = Watch()
+    said = [watch.sent_away(shard, NOW + 0.1 * shard) for shard in range(8)]
+    assert said == [False, False, False, False, True, False, False, False]
+    assert watch.now_known(NOW + 1.0).storm_until > NOW + 5.0
+
+
+def test_a_storm_that_goes_on_is_told_again_before_it_would_be_over() -> None:
+    watch = Watch()
+    told_at = [0.1 * shard for shard in range(100) if watch.sent_away(shard, NOW + 0.1 * shard)]
+    assert len(told_at) >= 3
+    assert all(later - earlier < 5.0 for earlier, later in pairwise(told_at))
+
+
+def test_one_shard_that_is_sent_away_again_and_again_is_no_storm() -> None:
+    watch = Watch()
+    assert not any(watch.sent_away(3, NOW + 0.1 * number) for number in range(50))
+
+
+def test_shards_sent_away_one_after_another_are_no_storm() -> None:
+    watch = Watch()
+    assert not any(watch.sent_away(shard, NOW + 1.5 * shard) for shard in range(50))
+
+
+def test_ready_is_news_at_most_every_ten_seconds_but_known_at_once() -> None:
+    watch = Watch()
+    assert [watch.ready(NOW + second) for second in (0.0, 5.0, 9.9, 10.0)] == [True, False, False, True]
+    watch.ready(NOW + 12.0)
+    assert watch.now_known(NOW + 12.0).ready_at == NOW + 12.0

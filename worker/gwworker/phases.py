@@ -1,0 +1,53 @@
+"""Where a shard can stand, and which moves are legal (pure). docs/session.md draws this."""
+
+from __future__ import annotations
+
+import enum
+from typing import Final
+
+from gwcluster.wire.notices import ShardState
+
+
+class Phase(enum.Enum):
+    """Where the shard stands."""
+
+    OFFLINE = "no socket; dials at `due`"
+    DIALING = "TCP, TLS and websocket handshake under way"
+    GREETING = "socket open, Hello not seen"
+    QUEUED = "waiting for the coordinator's permit to identify"
+    IDENTIFYING = "IDENTIFY sent, READY not seen"
+    RESUMING = "RESUME sent, RESUMED not seen"
+    LIVE = "receiving events"
+    CLOSING = "our close frame sent, the socket not yet closed"
+    STOPPED = "asked to stop"
+    REFUSED = "Discord will not have us"
+
+
+OUT: Final = frozenset({Phase.OFFLINE, Phase.CLOSING, Phase.STOPPED, Phase.REFUSED})
+"""Phases in which nothing is received."""
+
+EDGES: Final[dict[Phase, frozenset[Phase]]] = {
+    Phase.OFFLINE: frozenset({Phase.DIALING, Phase.STOPPED}),
+    Phase.DIALING: frozenset({Phase.GREETING, Phase.OFFLINE, Phase.STOPPED}),
+    Phase.GREETING: OUT | {Phase.QUEUED, Phase.RESUMING},
+    Phase.QUEUED: OUT | {Phase.IDENTIFYING},
+    Phase.IDENTIFYING: OUT | {Phase.LIVE},
+    Phase.RESUMING: OUT | {Phase.LIVE},
+    Phase.LIVE: OUT,
+    Phase.CLOSING: frozenset({Phase.OFFLINE, Phase.STOPPED}),
+    Phase.STOPPED: frozenset(),
+    Phase.REFUSED: frozenset(),
+}
+"""The only legal moves."""
+
+STATES: Final[dict[Phase, ShardState]] = {
+    Phase.OFFLINE: ShardState.BACKOFF,
+    Phase.DIALING: ShardState.CONNECTING,
+    Phase.QUEUED: ShardState.QUEUED,
+    Phase.IDENTIFYING: ShardState.IDENTIFYING,
+    Phase.RESUMING: ShardState.RESUMING,
+    Phase.LIVE: ShardState.LIVE,
+    Phase.STOPPED: ShardState.STOPPED,
+    Phase.REFUSED: ShardState.FAILED,
+}
+"""The phases that others are told about."""
