@@ -84,9 +84,9 @@ worker is `starting`.
   came, is a zombie connection. It is dropped without a close frame, and the session resumed.
 * After a sleep of the machine that was longer than a heartbeat interval the connection is dropped and the
   session resumed; after a shorter one, or when its clock was set, a heartbeat asks whether anybody is there.
-* A shard that hears nothing for {times} times its usual pause between events, and for {least} minutes at
-  least, is resumed although its heartbeats are acknowledged: a RESUME is free, and brings whatever was held
-  back.
+* A shard that hears nothing for {times} times its usual pause between events, {least} minutes at least and an
+  hour at most, is resumed although its heartbeats are acknowledged: a RESUME is free, and brings whatever was
+  held back. Where that shows a quiet shard, it is left alone for twice as long.
 * Where a session is given up, `GWCLUSTER_SESSION_LOST` says so before the next READY.
 
 ## Close codes

@@ -16,7 +16,9 @@ def used_to(pause_s: float, events: int = 200) -> tuple[Silence, int, float]:
     return silence, events + 1, START + pause_s * events
 
 
-@pytest.mark.parametrize(("pause_s", "patience_s"), [(0.05, 600.0), (1.0, 600.0), (60.0, 3000.0)])
+@pytest.mark.parametrize(
+    ("pause_s", "patience_s"), [(0.05, 600.0), (1.0, 600.0), (60.0, 3000.0), (100.0, 3600.0)]
+)
 def test_a_shard_is_too_silent_after_fifty_of_its_pauses_but_not_before_ten_minutes(
     pause_s: float, patience_s: float
 ) -> None:
@@ -35,21 +37,27 @@ def test_before_a_session_there_is_nothing_to_listen_for() -> None:
     assert Silence().look(None, START) is None
 
 
-def test_a_resume_that_brings_nothing_shows_that_it_was_only_quiet_and_doubles_the_patience() -> None:
+def test_a_resume_that_brings_nothing_shows_that_it_was_only_quiet_and_next_time_it_waits_twice_as_long() -> (
+    None
+):
     silence, seq, now = used_to(1.0)
-    silence.begin(seq + 1, now + 601.0, resumed=True)
-    assert silence.look(seq + 1, now + 601.0 + 1199.0) is None
-    assert silence.look(seq + 1, now + 601.0 + 1201.0) is not None
+    silence.begin(seq + 1, now + 610.0, resumed=True)
+    assert silence.look(seq + 2, now + 611.0) is None
+    assert silence.look(seq + 2, now + 611.0 + 1219.0) is None
+    assert silence.look(seq + 2, now + 611.0 + 1221.0) is not None
 
 
 def test_a_resume_that_brings_events_leaves_the_patience_as_it_was() -> None:
     silence, seq, now = used_to(1.0)
-    silence.begin(seq + 30, now + 601.0, resumed=True)
-    assert silence.look(seq + 30, now + 601.0 + 601.0) is not None
+    silence.begin(seq + 30, now + 610.0, resumed=True)
+    assert silence.look(seq + 30, now + 610.0 + 601.0) is not None
 
 
-def test_events_after_a_lull_make_it_impatient_again() -> None:
-    silence, seq, now = used_to(1.0)
-    silence.begin(seq + 1, now + 601.0, resumed=True)
-    assert silence.look(seq + 2, now + 602.0) is None
-    assert silence.look(seq + 2, now + 602.0 + 601.0) is not None
+@pytest.mark.parametrize("pause_s", [1.0, 1000.0])
+def test_more_than_an_hour_is_too_long_whatever_was_usual(pause_s: float) -> None:
+    silence, seq, now = used_to(pause_s)
+    for _ in range(5):
+        seq, now = seq + 1, now + 5000.0
+        silence.begin(seq, now, resumed=True)
+    assert silence.look(seq, now + 3599.0) is None
+    assert silence.look(seq, now + 3601.0) is not None

@@ -347,10 +347,9 @@ class Session:
         self._sent_away = False
         hopeless = self._lifeline.ended(now, code=code, rule=rule, sent_away=sent_away)
         forgotten = self._forget(hopeless) if hopeless else []
-        attempt = self._redial.attempt
         delay_s = self._redial.wait_s()
         self._enter(Phase.OFFLINE, now, deadline=now + delay_s)
-        said = f"next attempt ({attempt}) in {delay_s:.1f} s, to {'resume' if self._known else 'identify'}"
+        said = f"next attempt in {delay_s:.1f} s, to {'resume' if self._known else 'identify'}"
         return [*withdrawn, *forgotten, self._report(f"{reason}; {said}"), Say(logging.INFO, said)]
 
     def _forget(self, reason: str) -> list[Effect]:
@@ -423,7 +422,7 @@ class Session:
             return []
         said = f"no event for {silent_s:.0f} s although heartbeats are acknowledged; resuming, to be sure"
         self._redial.at_once(now)
-        return [Say(logging.WARNING, said), *self._hang_up(now)]
+        return [Say(logging.INFO, said), *self._hang_up(now)]
 
     def _expired(self, now: float) -> list[Effect]:
         match self.phase:

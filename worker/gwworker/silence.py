@@ -10,6 +10,9 @@ from __future__ import annotations
 from typing import Final
 
 LEAST_S: Final = 600.0
+MOST_S: Final = 3600.0
+"""Bounds of what is too long."""
+
 TIMES: Final = 50.0
 """How many times the usual pause between two events is too long."""
 
@@ -24,14 +27,12 @@ class Silence:
         self._seq: int | None = None
         self._heard_at = 0.0
         self._pause_s: float | None = None
-        self._patience = 1.0
+        self._quiet_s = 0.0  # the longest silence that was only that
 
     def begin(self, seq: int | None, now: float, *, resumed: bool) -> None:
         """The session is live, with `seq` as its last event, which is READY or RESUMED itself."""
-        if not resumed:
-            self._patience = 1.0
-        elif self._seq is not None and seq is not None and seq <= self._seq + 1:
-            self._patience *= 2.0  # nothing was held back: it is only quiet
+        if resumed and self._seq is not None and seq is not None and seq <= self._seq + 1:
+            self._quiet_s = max(self._quiet_s, now - self._heard_at)  # nothing was held back
         self._seq = seq
         self._heard_at = now
 
@@ -44,9 +45,10 @@ class Silence:
             pause_s = (now - self._heard_at) / count
             known = self._pause_s
             self._pause_s = pause_s if known is None else known + _WEIGHT * (pause_s - known)
-            self._seq, self._heard_at, self._patience = seq, now, 1.0
+            self._seq, self._heard_at = seq, now
             return None
         if self._pause_s is None:
             return None
         silent_s = now - self._heard_at
-        return silent_s if silent_s > self._patience * max(LEAST_S, TIMES * self._pause_s) else None
+        patience_s = min(MOST_S, max(LEAST_S, TIMES * self._pause_s, 2 * self._quiet_s))
+        return silent_s if silent_s > patience_s else None
