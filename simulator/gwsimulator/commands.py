@@ -5,63 +5,79 @@ Source: https://docs.discord.com/developers/events/gateway-events#send-events
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any
 
-from gwsimulator import guilds, payloads
+from gwsimulator.delivery import Delivery
+from gwsimulator.effects import Effect
 from gwsimulator.identify import is_presence
+from gwsimulator.links import Link, Links, Phase
+from gwsimulator.members import Members, is_request, lacks_intent
 from gwsimulator.payloads import Json, encode
-from gwsimulator.vocabulary import Op
+from gwsimulator.records import Command
+from gwsimulator.sessions import Session
+from gwsimulator.vocabulary import CloseCode, Op
 from gwsimulator.world import Event, World
-
-ALL_MEMBERS_EVERY_S: Final = 30.0
-"""How often all members of a guild may be asked for.
-
-Source: https://docs.discord.com/developers/change-log (2025-08-14)
-"""
 
 
 @dataclass(slots=True)
 class Commands:
-    """Answers commands; remembers when all members of a guild were last asked for."""
+    """Judges commands and answers them."""
 
     world: World
-    _asked: dict[str, float] = field(default_factory=dict)
+    links: Links
+    delivery: Delivery
+    members: Members
 
-    def answer(self, op: int, data: Any, session: str, now: float) -> list[Event] | None:
-        """Return the dispatches that follow on a command, or None when its `d` is wrong (4001)."""
-        if not isinstance(data, dict):
-            return None
+    def obey(self, link: Link, op: int, data: Any, now: float) -> list[Effect]:
+        """Judge a command: its fields, then whether the connection may send any, then how often."""
+        refuse, session = self.links.refuse, link.session
+        if not fits(op, data):
+            return refuse(link, CloseCode.UNKNOWN_OPCODE, "bad_payload", f"op {op}", now)
+        if link.phase is not Phase.LIVE or session is None:
+            return refuse(link, CloseCode.NOT_AUTHENTICATED, "not_authenticated", f"op {op}", now)
+        self.links.ledger.add(Command(now, link.id, session.place[0], op, data))
+        if op == Op.PRESENCE_UPDATE and not link.presences.take(now):
+            detail = f"more than {link.presences.most} in {link.presences.window_s:g} s"
+            if self.links.settings.presence_limit == "close":
+                return refuse(link, CloseCode.RATE_LIMITED, "presence_rate", detail, now)
+            self.links.violation("presence_rate", link, detail, now)
+            return []
+        if op == Op.REQUEST_GUILD_MEMBERS and lacks_intent(data, session.intents):
+            return self._forbid(link, now)
+        answers = self._answer(op, data, session, now)
+        return [effect for event in answers for effect in self.delivery.dispatch(session, event, now)]
+
+    def _forbid(self, link: Link, now: float) -> list[Effect]:
+        detail = "op 8 for more than the intents cover"
+        code = self.links.settings.members_without_intent_code
+        if code is not None:
+            return self.links.refuse(link, code, "members_intent", detail, now)
+        self.links.violation("members_intent", link, detail, now)
+        return []
+
+    def _answer(self, op: int, data: Json, session: Session, now: float) -> list[Event]:
         match op:
-            case Op.PRESENCE_UPDATE:
-                return [] if is_presence(data) else None
             case Op.VOICE_STATE_UPDATE:
                 return self._voice(data, session)
             case Op.REQUEST_GUILD_MEMBERS:
-                return self._members(data, now)
+                return self.members.answer(data, session, now)
             case Op.REQUEST_SOUNDBOARD_SOUNDS:
-                asked = data.get("guild_ids")
-                if not isinstance(asked, list):
-                    return None
                 return [
                     _own("SOUNDBOARD_SOUNDS", {"soundboard_sounds": [], "guild_id": str(one)})
-                    for one in asked
+                    for one in data["guild_ids"]
                 ]
             case Op.REQUEST_CHANNEL_INFO:
-                if "guild_id" not in data:
-                    return None
                 return [_own("CHANNEL_INFO", {"guild_id": str(data["guild_id"]), "channels": []})]
             case _:
-                return None
+                return []
 
-    def _voice(self, data: Json, session: str) -> list[Event] | None:
-        if "guild_id" not in data or "channel_id" not in data:
-            return None
+    def _voice(self, data: Json, session: Session) -> list[Event]:
         guild_id = str(data["guild_id"])
         state = {
             "user_id": self.world.bot["id"],
             "suppress": False,
-            "session_id": session,
+            "session_id": session.id,
             "self_video": False,
             "self_mute": bool(data.get("self_mute")),
             "self_deaf": bool(data.get("self_deaf")),
@@ -77,33 +93,24 @@ class Commands:
             told.append(_own("VOICE_SERVER_UPDATE", server))
         return told
 
-    def _members(self, data: Json, now: float) -> list[Event] | None:
-        guild_id = data.get("guild_id")
-        wanted = data.get("user_ids")
-        by_query = isinstance(data.get("query"), str) and isinstance(data.get("limit"), int)
-        if guild_id is None or not (by_query or wanted):
-            return None
-        nonce = {"nonce": data["nonce"]} if len(str(data.get("nonce", ""))) in range(1, 33) else {}
-        if by_query and data["query"] == "" and data["limit"] == 0:
-            wait_s = self._asked.get(str(guild_id), -ALL_MEMBERS_EVERY_S) + ALL_MEMBERS_EVERY_S - now
-            if wait_s > 0:
-                meta = {"guild_id": str(guild_id), **nonce}
-                return [_own("RATE_LIMITED", {"opcode": 8, "retry_after": round(wait_s, 3), "meta": meta})]
-            self._asked[str(guild_id)] = now
-        known = str(guild_id).isdigit() and int(guild_id) in self.world.guild_ids
-        people = [guilds.user_id(int(guild_id), index) for index in range(3)] if known else []
-        dice = self.world.dice
-        listed = [
-            payloads.backwards({**payloads.member(dice), "user": payloads.user(dice, one)}) for one in people
-        ]
-        chunk = {
-            "not_found": [],
-            "members": listed,
-            "guild_id": str(guild_id),
-            "chunk_index": 0,
-            "chunk_count": 1,
-        }
-        return [_own("GUILD_MEMBERS_CHUNK", {**chunk, **nonce})]
+
+def fits(op: int, data: Any) -> bool:
+    """Say whether a command's `d` has the fields that its op needs; Discord answers 4001 when it has not."""
+    if not isinstance(data, dict):
+        return False
+    match op:
+        case Op.PRESENCE_UPDATE:
+            return is_presence(data)
+        case Op.VOICE_STATE_UPDATE:
+            return {"guild_id", "channel_id"} <= data.keys()
+        case Op.REQUEST_GUILD_MEMBERS:
+            return is_request(data)
+        case Op.REQUEST_SOUNDBOARD_SOUNDS:
+            return isinstance(data.get("guild_ids"), list)
+        case Op.REQUEST_CHANNEL_INFO:
+            return "guild_id" in data and isinstance(data.get("fields"), list)
+        case _:
+            return False
 
 
 def _own(name: str, data: Json) -> Event:

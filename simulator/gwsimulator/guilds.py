@@ -66,7 +66,7 @@ def channel(dice: random.Random, guild_id: int, index: int, *, voice: bool) -> J
     return backwards({**fields, "user_limit": 0, "rtc_region": None, "bitrate": 64000} if voice else fields)
 
 
-def guild(dice: random.Random, guild_id: int, *, members: int, channels: int, bot: Json) -> Json:
+def guild(dice: random.Random, guild_id: int, *, members: int, size: int, channels: int, bot: Json) -> Json:
     """Return a GUILD_CREATE for a guild that the bot is in; ~4 KB with three members and four channels.
 
     More than 32 keys, so in no order at all: captures of such maps differ from each other.
@@ -80,7 +80,7 @@ def guild(dice: random.Random, guild_id: int, *, members: int, channels: int, bo
         "id": str(guild_id),
         "name": f"Guild {guild_id % 9973} of {words(dice, 1, 3)}",
         "owner_id": str(user_id(guild_id, 0)),
-        "member_count": members + 1,
+        "member_count": size + 1,
         "members": [*people, me],
         "channels": [
             channel(dice, guild_id, index, voice=index > 0 and index == channels - 1)
@@ -96,6 +96,7 @@ def guild(dice: random.Random, guild_id: int, *, members: int, channels: int, bo
         **dict.fromkeys(_EMPTY_LISTS.split()),
         **dict.fromkeys(_NULLS.split()),
         **_CONSTANTS,
+        "large": size > 50,
     }
     for name in _EMPTY_LISTS.split():
         fields[name] = []

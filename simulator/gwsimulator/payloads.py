@@ -47,9 +47,14 @@ def a_hash(dice: random.Random) -> str:
     return f"{dice.getrandbits(128):032x}"
 
 
+def username(user_id: int) -> str:
+    """Return the name of the user with this id."""
+    return f"user_{user_id % 99991}"
+
+
 def user(dice: random.Random, user_id: int, *, bot: bool = False) -> Json:
     """Return a user, ~450 bytes."""
-    name = f"user_{user_id % 99991}"
+    name = username(user_id)
     other_guild = str(user_id ^ (0x2A << 30))
     fields = {
         "username": name,

@@ -31,10 +31,12 @@ from gwsimulator.effects import (
 from gwsimulator.faults import Faults
 from gwsimulator.greetings import greet
 from gwsimulator.handshake import Handshake
+from gwsimulator.heartbeats import Heartbeats
 from gwsimulator.ledger import Ledger
 from gwsimulator.limits import PRESENCES, RestQuota, SlidingLimit
 from gwsimulator.links import INVALID, Link, Links, Phase
-from gwsimulator.records import Beat, Command, Connection, Frame, Rule
+from gwsimulator.members import Members
+from gwsimulator.records import Connection, Frame, Refused, Rule
 from gwsimulator.refusals import Refusals
 from gwsimulator.resuming import Resuming
 from gwsimulator.sessions import Sessions
@@ -78,7 +80,8 @@ class Gateway:
         self.sessions = Sessions()
         self.links = Links(settings, self.sessions, ledger, self.timers)
         self.delivery = Delivery(self.sessions, ledger, faults, spell)
-        self.commands = Commands(world)
+        self.commands = Commands(world, self.links, self.delivery, Members(world))
+        self.heartbeats = Heartbeats(self.links, faults)
         refusals = Refusals(self.links)
         self.arrivals = Arrivals(
             world=world,
@@ -133,6 +136,10 @@ class Gateway:
             return self.links.refuse(link, CloseCode.UNKNOWN_ERROR, "unknown_encoding", "only json", now)
         return greet(link, self.links, self.faults, now)
 
+    def refused(self, host: str, status: int, now: float) -> None:
+        """Note that a dial of `host` became no websocket: its HTTP status, or 0 when nothing answered."""
+        self.ledger.add(Refused(now, host, status))
+
     def received(self, link_id: int, data: bytes, now: float) -> list[Effect]:
         """Judge one message of a client."""
         link = self.links.get(link_id)
@@ -159,7 +166,7 @@ class Gateway:
         refuse = self.links.refuse
         match op:
             case Op.HEARTBEAT:
-                return self._beat(link, d, now)
+                return self.heartbeats.take(link, d, now)
             case Op.IDENTIFY | Op.RESUME if not isinstance(d, dict):
                 detail = f"op {op} without an object"
                 return refuse(link, CloseCode.UNKNOWN_OPCODE, "bad_payload", detail, now)
@@ -171,7 +178,7 @@ class Gateway:
             case Op.RESUME:
                 return self.resuming.resume(link, d, now)
             case _:
-                return self._command(link, op, d, now)
+                return self.commands.obey(link, op, d, now)
 
     def lost(self, link_id: int, code: int | None, now: float) -> list[Effect]:
         """Note that a client ended its websocket, with a close code or without one (RST, EOF)."""
@@ -201,7 +208,7 @@ class Gateway:
             return []
         match timer:
             case BeatDue():
-                return self._look_for_beat(link, now)
+                return self.heartbeats.look(link, now)
             case Greet():
                 return self.handshake.ready(link, now)
             case Refuse():
@@ -213,46 +220,3 @@ class Gateway:
                 return self.links.ask_to_reconnect(link, now)
             case _:
                 assert_never(timer)
-
-    def _look_for_beat(self, link: Link, now: float) -> list[Effect]:
-        if link.stalled or now < link.beat_by:
-            self.timers.set(max(link.beat_by, now + self.links.patience_s() / 4), BeatDue(link.id))
-            return []
-        code = self.settings.late_beat_code
-        return self.links.refuse(link, code, "late_heartbeat", "no heartbeat in time", now)
-
-    # ------------------------------------------------------------------ what is asked
-
-    def _beat(self, link: Link, seq: Any, now: float) -> list[Effect]:
-        if seq is not None and type(seq) is not int:
-            detail = "a heartbeat's d is a number or null"
-            return self.links.refuse(link, CloseCode.DECODE_ERROR, "undecodable", detail, now)
-        session = link.session
-        self.ledger.add(Beat(now, link.id, link.shard, seq, session.id if session else None))
-        link.beat_by = now + self.links.patience_s()
-        if session is not None and seq is not None:
-            if seq > session.seq:
-                self.links.violation("heartbeat_seq", link, f"{seq}, last sent {session.seq}", now)
-            elif self.settings.heartbeat_trims:
-                session.trim(seq)
-        return self._ack(link, now)
-
-    def _ack(self, link: Link, now: float) -> list[Effect]:
-        acks = self.faults.acks_of(link.shard)
-        if acks.payload is None:
-            return []
-        answer = self.links.plain(link, acks.payload)
-        if acks.delay_s <= 0:
-            return [answer]
-        self.timers.set(now + acks.delay_s, Later(lambda _, __: [answer]))
-        return []
-
-    def _command(self, link: Link, op: int, d: Any, now: float) -> list[Effect]:
-        session = link.session
-        if link.phase is not Phase.LIVE or session is None:
-            return self.links.refuse(link, CloseCode.NOT_AUTHENTICATED, "not_authenticated", f"op {op}", now)
-        answers = self.commands.answer(op, d, session.id, now)
-        if answers is None:
-            return self.links.refuse(link, CloseCode.UNKNOWN_OPCODE, "bad_payload", f"op {op}", now)
-        self.ledger.add(Command(now, link.id, session.place[0], op, d))
-        return [effect for event in answers for effect in self.delivery.dispatch(session, event, now)]

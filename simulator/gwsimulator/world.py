@@ -57,11 +57,14 @@ _ID: Final = 4_242_424_242_424_242_424
 """Stands for the id that each event gets when it happens."""
 
 
-def without_content(message: Json) -> Json:
-    """Return the message as a bot without MESSAGE_CONTENT gets it.
+def without_content(message: Json, bot_id: str) -> Json:
+    """Return the message as a bot without MESSAGE_CONTENT gets it: whole if it concerns the bot itself.
 
     Source: https://docs.discord.com/developers/events/gateway#message-content-intent
     """
+    mentioned = any(one["id"] == bot_id for one in message.get("mentions", []))
+    if "guild_id" not in message or mentioned or message.get("author", {}).get("id") == bot_id:
+        return message
     emptied: Json = {"content": "", "embeds": [], "attachments": [], "components": []}
     return {key: emptied.get(key, value) for key, value in message.items() if key != "poll"}
 
@@ -106,7 +109,8 @@ class World:
         """Return the GUILD_CREATE of a guild; the same bytes each time."""
         dice = random.Random(guild_id ^ self.settings.seed)
         members, channels = self.settings.guild_members, self.settings.guild_channels
-        made = guilds.guild(dice, guild_id, members=members, channels=channels, bot=self.bot)
+        size = members if self.settings.guild_size is None else self.settings.guild_size
+        made = guilds.guild(dice, guild_id, members=members, size=size, channels=channels, bot=self.bot)
         return Event("GUILD_CREATE", payloads.encode(made), guild_id)
 
     def guild_stub(self, guild_id: int, name: str) -> Event:
@@ -118,7 +122,7 @@ class World:
         pool = self._pools.get(shard)
         if pool is None:
             own = self.guilds_of(shard, self.settings.shards)
-            pool = self._pools[shard] = _Pool(own, random.Random(f"{self.settings.seed}/{shard}"))
+            pool = self._pools[shard] = _Pool(own, self.bot, random.Random(f"{self.settings.seed}/{shard}"))
         if not pool.guild_ids:
             return None
         template = pool.next(_MIXES[self.settings.mix])
@@ -137,6 +141,7 @@ class _Pool:
     """A shard's templates: made one by one, and from the last on used again."""
 
     guild_ids: list[int]
+    bot: Json
     dice: random.Random
     templates: list[_Template] = field(default_factory=list)
     turn: int = -1
@@ -147,7 +152,9 @@ class _Pool:
             (name,) = self.dice.choices(list(mix), list(mix.values()))
             guild_id = self.dice.choice(self.guild_ids)
             made = _MAKERS[name](self.dice, guild_id)
-            bare = without_content(made) if name in ("MESSAGE_CREATE", "MESSAGE_UPDATE") else None
+            if "mentions" in made and self.dice.random() < 0.05:
+                made["mentions"] = [self.bot]
+            bare = without_content(made, self.bot["id"]) if "content" in made else None
             self.templates.append(_Template(name, guild_id, _split(made), _split(bare) if bare else None))
         return self.templates[self.turn]
 

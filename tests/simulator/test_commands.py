@@ -1,70 +1,35 @@
-import json
 from typing import Any
 
 import pytest
 
-from gwsimulator.commands import Commands
-from gwsimulator.settings import Settings
-from gwsimulator.world import World
+from gwsimulator.commands import fits
+from support.sim_rig import Rig
 
-SESSION = "a" * 32
-
-
-def answers(commands: Commands, op: int, data: Any, now: float = 10_000.0) -> list[tuple[str, Any]]:
-    events = commands.answer(op, data, SESSION, now)
-    assert events is not None
-    return [(event.name, json.loads(event.d)) for event in events]
+IDLE: dict[str, object] = {"since": None, "activities": [], "status": "idle", "afk": False}
 
 
-@pytest.fixture
-def commands() -> Commands:
-    return Commands(World(Settings()))
+def answers(op: int, data: Any, **settings: Any) -> list[tuple[str, Any]]:
+    rig = Rig(**settings)
+    link, _ = rig.go_live()
+    return [(one["t"], one["d"]) for one in rig.send(link, op, data)]
 
 
-def test_joining_a_voice_channel_brings_a_state_and_a_server(commands: Commands) -> None:
+def test_joining_a_voice_channel_brings_a_state_and_a_server() -> None:
+    rig = Rig()
+    link, session = rig.go_live()
     data = {"guild_id": "1", "channel_id": "2", "self_mute": True, "self_deaf": False}
-    (state, state_d), (server, _) = answers(commands, 4, data)
-    assert (state, server) == ("VOICE_STATE_UPDATE", "VOICE_SERVER_UPDATE")
-    assert (state_d["session_id"], state_d["self_mute"]) == (SESSION, True)
+    state, server = rig.send(link, 4, data)
+    assert (state["t"], server["t"]) == ("VOICE_STATE_UPDATE", "VOICE_SERVER_UPDATE")
+    assert (state["d"]["session_id"], state["d"]["self_mute"]) == (session, True)
 
 
-def test_leaving_it_brings_a_state_only(commands: Commands) -> None:
-    assert [name for name, _ in answers(commands, 4, {"guild_id": "1", "channel_id": None})] == [
-        "VOICE_STATE_UPDATE"
-    ]
+def test_leaving_it_brings_a_state_only() -> None:
+    assert [name for name, _ in answers(4, {"guild_id": "1", "channel_id": None})] == ["VOICE_STATE_UPDATE"]
 
 
-def test_members_come_in_a_chunk_with_the_nonce(commands: Commands) -> None:
-    guild = str(commands.world.guild_ids[0])
-    data = {"guild_id": guild, "query": "a", "limit": 1, "nonce": "n"}
-    ((name, chunk),) = answers(commands, 8, data)
-    assert name == "GUILD_MEMBERS_CHUNK"
-    assert (chunk["guild_id"], chunk["chunk_index"], chunk["chunk_count"], chunk["nonce"]) == (
-        guild,
-        0,
-        1,
-        "n",
-    )
-
-
-def test_a_nonce_of_more_than_32_bytes_is_ignored(commands: Commands) -> None:
-    data = {"guild_id": "1", "query": "a", "limit": 1, "nonce": "n" * 33}
-    assert "nonce" not in answers(commands, 8, data)[0][1]
-
-
-def test_all_members_of_a_guild_twice_in_30_s_is_rate_limited(commands: Commands) -> None:
-    data = {"guild_id": "1", "query": "", "limit": 0}
-    assert answers(commands, 8, data, 10_000.0)[0][0] == "GUILD_MEMBERS_CHUNK"
-    ((name, d),) = answers(commands, 8, data, 10_010.0)
-    assert (name, d["opcode"], d["retry_after"], d["meta"]) == ("RATE_LIMITED", 8, 20.0, {"guild_id": "1"})
-    assert answers(commands, 8, {**data, "guild_id": "2"}, 10_010.0)[0][0] == "GUILD_MEMBERS_CHUNK"
-    assert answers(commands, 8, data, 10_029.9)[0][0] == "RATE_LIMITED"
-    assert answers(commands, 8, data, 10_030.0)[0][0] == "GUILD_MEMBERS_CHUNK"
-
-
-def test_sounds_and_channel_info_are_answered_emptily(commands: Commands) -> None:
-    assert [d["guild_id"] for _, d in answers(commands, 31, {"guild_ids": ["1", "2"]})] == ["1", "2"]
-    assert answers(commands, 43, {"guild_id": "1", "fields": ["status"]})[0][0] == "CHANNEL_INFO"
+def test_sounds_and_channel_info_are_answered_emptily() -> None:
+    assert [d["guild_id"] for _, d in answers(31, {"guild_ids": ["1", "2"]})] == ["1", "2"]
+    assert answers(43, {"guild_id": "1", "fields": ["status"]})[0][0] == "CHANNEL_INFO"
 
 
 @pytest.mark.parametrize(
@@ -75,9 +40,69 @@ def test_sounds_and_channel_info_are_answered_emptily(commands: Commands) -> Non
         (4, {"guild_id": "1"}),
         (8, {"guild_id": "1"}),
         (8, {"query": "", "limit": 0}),
+        (8, {"guild_id": ["1", "2"], "query": "", "limit": 0}),
+        (8, {"guild_id": "1", "query": "a"}),
+        (8, {"guild_id": "1", "user_ids": []}),
         (31, {}),
         (43, {}),
+        (43, {"guild_id": "1"}),
     ],
 )
-def test_a_command_without_its_fields_has_no_answer(commands: Commands, op: int, data: Any) -> None:
-    assert commands.answer(op, data, SESSION, 10_000.0) is None
+def test_a_command_without_its_fields_does_not_fit(op: int, data: Any) -> None:
+    assert not fits(op, data)
+
+
+def test_what_is_wrong_with_a_command_comes_before_whether_it_may_be_sent() -> None:
+    rig = Rig()
+    link = rig.dial()
+    rig.send(link, 3, {"status": "idle"})
+    assert rig.ended == {link: 4001}
+
+
+@pytest.mark.parametrize(("setting", "ended"), [("ignore", []), ("close", [4008])])
+def test_a_sixth_presence_in_20_s_is_without_effect_or_the_end(setting: str, ended: list[int]) -> None:
+    rig = Rig(presence_limit=setting)
+    link, _ = rig.go_live()
+    for _ in range(5):
+        rig.send(link, 3, IDLE)
+    assert rig.rules_broken() == []
+    rig.run_for(19.9)
+    rig.send(link, 3, IDLE)
+    assert rig.rules_broken() == ["presence_rate"]
+    assert list(rig.ended.values()) == ended
+
+
+@pytest.mark.parametrize("setting", ["ignore", "close"])
+def test_five_presences_each_20_s_are_fine(setting: str) -> None:
+    rig = Rig(presence_limit=setting)
+    link, _ = rig.go_live()
+    for _ in range(12):
+        rig.send(link, 3, IDLE)
+        rig.run_for(4.0)
+    assert rig.rules_broken() == []
+
+
+MEMBERS_INTENT, PRESENCES_INTENT = 1 << 1, 1 << 8
+
+
+@pytest.mark.parametrize(("code", "ended"), [(None, []), (4014, [4014])])
+@pytest.mark.parametrize(
+    ("more", "intents", "forbidden"),
+    [
+        ({"query": "", "limit": 0}, 1, True),
+        ({"query": "", "limit": 0}, 1 | MEMBERS_INTENT, False),
+        ({"query": "a", "limit": 1}, 1, False),
+        ({"user_ids": ["1"], "presences": True}, 1, True),
+        ({"user_ids": ["1"], "presences": True}, 1 | PRESENCES_INTENT, False),
+    ],
+)
+def test_more_members_than_the_intents_cover_are_not_answered_or_the_end(
+    more: dict[str, Any], intents: int, forbidden: bool, code: int | None, ended: list[int]
+) -> None:
+    rig = Rig(members_without_intent_code=code)
+    link = rig.dial()
+    rig.identify(link, intents=intents)
+    got = rig.send(link, 8, {"guild_id": str(rig.world.guild_ids[0]), **more})
+    assert (got == []) == forbidden
+    assert rig.rules_broken() == (["members_intent"] if forbidden else [])
+    assert list(rig.ended.values()) == (ended if forbidden else [])

@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import pytest
 
@@ -72,23 +73,45 @@ def test_a_shard_without_guilds_has_no_events() -> None:
     assert World(Settings(shards=2, guilds=0)).happening(0) is None
 
 
+MESSAGE: dict[str, Any] = {
+    "id": "1",
+    "guild_id": "2",
+    "content": "x",
+    "embeds": [1],
+    "attachments": [1],
+    "components": [1],
+    "poll": {},
+}
+
+
 def test_without_the_content_intent_content_is_empty_and_polls_are_gone() -> None:
-    message = {"id": "1", "content": "x", "embeds": [1], "attachments": [1], "components": [1], "poll": {}}
-    assert without_content(message) == {
-        "id": "1",
-        "content": "",
-        "embeds": [],
-        "attachments": [],
-        "components": [],
-    }
+    emptied = {"id": "1", "guild_id": "2", "content": "", "embeds": [], "attachments": [], "components": []}
+    assert without_content(MESSAGE, "7") == emptied
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {key: value for key, value in MESSAGE.items() if key != "guild_id"},
+        {**MESSAGE, "author": {"id": "7"}},
+        {**MESSAGE, "mentions": [{"id": "8"}, {"id": "7"}]},
+    ],
+)
+def test_direct_messages_own_ones_and_mentions_keep_their_content(message: dict[str, Any]) -> None:
+    # https://docs.discord.com/developers/events/gateway#message-content-intent
+    assert without_content(message, "7") == message
 
 
 def test_messages_have_a_view_without_content_that_is_the_same_message() -> None:
-    message = next(event for event in events(World(Settings()), 0, 256) if event.name == "MESSAGE_CREATE")
-    assert message.d_without_content is not None
-    full, bare = json.loads(message.d), json.loads(message.d_without_content)
-    assert full["content"]
-    assert bare == {**full, "content": ""}
+    world = World(Settings())
+    mentioned = 0
+    for message in (event for event in events(world, 0, 256) if event.name == "MESSAGE_CREATE"):
+        assert message.d_without_content is not None
+        full, bare = json.loads(message.d), json.loads(message.d_without_content)
+        assert full["content"]
+        mentioned += full["mentions"] != []
+        assert bare == (full if full["mentions"] else {**full, "content": ""})
+    assert 0 < mentioned < 40
 
 
 def test_guild_create_is_a_few_kb_with_more_than_32_keys_in_no_order() -> None:
