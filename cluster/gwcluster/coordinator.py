@@ -18,35 +18,32 @@ import aiohttp
 
 from gwcluster.board import Board
 from gwcluster.config import Config
-from gwcluster.discord import is_loopback_url
-from gwcluster.errors import GwclusterError
 from gwcluster.fanin import Fanin
 from gwcluster.herald import Herald
 from gwcluster.identify.bootstrap import ask_until_answered, rest_session
-from gwcluster.identify.gate import Budget, Gate
+from gwcluster.identify.gate import UNKNOWN, Gate
 from gwcluster.identify.gateway_info import GatewayInfo, Refused
 from gwcluster.identify.ledger import Ledger, LedgerError
+from gwcluster.identify.limits import Limits
 from gwcluster.identify.permits import Permits
+from gwcluster.identify.standing import beginning, forget_all, look, resuming
+from gwcluster.identify.start import Start, advice
+from gwcluster.job import job_of
+from gwcluster.log.session_state import touch
 from gwcluster.state_folder import StateFolder
 from gwcluster.supervise.commands import Commands
 from gwcluster.supervise.crew import Crew
 from gwcluster.supervise.nursery_link import NurseryLink
 from gwcluster.supervise.supervisor import Supervisor
-from gwcluster.wire.control import Job
 from gwcluster.wire.exits import Exit
-from gwcluster.wire.notices import BEACON_INTERVAL_S
+from gwcluster.wire.notices import BEACON_INTERVAL_S, ShardState
 
-DAY_S: Final = 86_400.0
-ROLL_CALL_S: Final = 5.0
-"""How long shards of higher buckets wait for those of lower ones to be started and connected."""
+TOUCH_S: Final = 30.0
+"""Between two notes that a shard's session is alive."""
 
 _Answer = TypeVar("_Answer")
 
 log = logging.getLogger(__name__)
-
-
-class ShardsError(GwclusterError):
-    """`shards.ids` names shards that the count Discord recommends doesn't have."""
 
 
 class Cluster:
@@ -55,19 +52,31 @@ class Cluster:
     Args:
         config: what to run.
         environ: passed on to nursery and workers, less whatever holds the token.
+        fresh: give up every session first.
+        use_reserve: let this start have what it needs of the identify reserve.
 
     Attributes:
         crew: its shards, None until their number is known.
         started_at: monotonic seconds.
     """
 
-    def __init__(self, config: Config, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        environ: Mapping[str, str],
+        *,
+        fresh: bool = False,
+        use_reserve: bool = False,
+    ) -> None:
         self.config = config
+        self._fresh = fresh
+        self._use_reserve = use_reserve
         self.crew: Crew | None = None
         self.started_at = time.monotonic()
         self._token = config.token.get_secret_value()
         self._environ = {key: value for key, value in environ.items() if self._token not in value}
         self._stop = asyncio.Event()
+        self._url = ""
 
     def stop(self) -> None:
         """Drain and end; asked a second time, end at once."""
@@ -103,18 +112,36 @@ class Cluster:
     async def _run(
         self, state: StateFolder, ledger: Ledger, fanin: Fanin, rest: aiohttp.ClientSession
     ) -> Exit:
-        info = await self._unless_stopped(self._ask(rest, ledger))
-        if info is None:
-            return Exit.DONE
-        if isinstance(info, Refused):
-            return Exit.REFUSED
-        crew = self.crew = self._assemble(state, ledger, fanin, info)
+        known = ledger.known
+        sessions = {} if self._fresh else look(state.shards, token=self._token, now=time.time())
+        start = resuming(self.config, sessions, known)
+        info: GatewayInfo | None = None
+        if start is not None and known is not None:
+            log.info(
+                "%d of %d shards resume without waiting for Discord", len(start.resumable), len(start.ids)
+            )
+            self._url = known.url
+        else:
+            answer = await self._unless_stopped(self._ask(rest, ledger))
+            if not isinstance(answer, GatewayInfo):
+                return Exit.DONE if answer is None else Exit.REFUSED
+            info = answer
+            start = beginning(self.config, sessions, known, info)
+        limits = self._limits(ledger, start)
+        if info is not None:
+            limits.admit(info, fresh=self._fresh)
+            if self._fresh:
+                log.warning("--fresh: %d saved sessions are given up", forget_all(state.shards))
+        crew = self.crew = self._assemble(state, ledger, fanin, start, limits)
+        if info is not None:
+            self._answered(crew, limits, info)
         if self._stop.is_set():
             crew.drain()
         async with asyncio.TaskGroup() as tasks:
             background = [
                 tasks.create_task(fanin.listen(crew.shard_state_published)),
-                tasks.create_task(self._keep_house(crew, rest, ledger)),
+                tasks.create_task(self._keep_house(crew, state)),
+                tasks.create_task(self._keep_asking(crew, limits, rest, ledger)),
             ]
             try:
                 return await crew.run()
@@ -122,79 +149,47 @@ class Cluster:
                 for task in background:
                     task.cancel()
 
-    def _assemble(self, state: StateFolder, ledger: Ledger, fanin: Fanin, info: GatewayInfo) -> Crew:
-        config = self.config
-        count = config.shards.count or info.shards
-        ids = sorted(config.shards.ids if config.shards.ids is not None else range(count))
-        if ids[-1] >= count:
-            raise ShardsError(
-                f"shards.ids names shard {ids[-1]}, but Discord recommends {count} shards; "
-                f"write ids from 0 to {count - 1}, or set shards.count"
-            )
-        log.info("running %d of %d shards", len(ids), count)
-        board = Board(ids, time.time())
-        gate = Gate(
-            max_concurrency=info.max_concurrency,
-            budget=self._budget(info, len(ids), ledger),
-            jitter=random.random,
+    def _limits(self, ledger: Ledger, start: Start) -> Limits:
+        return Limits(
+            Gate(max_concurrency=1, budget=UNKNOWN, jitter=random.random),
+            ledger,
+            start,
+            api=self.config.gateway.api,
+            reserve=self.config.identify.reserve,
+            use_reserve=self._use_reserve,
+            clock=time.monotonic,
+            wall=time.time,
         )
-        monotonic_minus_wall = time.monotonic() - time.time()
-        last_sent = ledger.last_sent_by_key(info.max_concurrency)
-        gate.restore({key: wall + monotonic_minus_wall for key, wall in last_sent.items()})
-        gate.expect(ids, time.monotonic() + ROLL_CALL_S)
+
+    def _assemble(
+        self, state: StateFolder, ledger: Ledger, fanin: Fanin, start: Start, limits: Limits
+    ) -> Crew:
+        config = self.config
+        count, ids = start.shards, start.ids
+        board = Board(ids, time.time())
         supervisor = Supervisor(
             ids,
             restarts=config.supervision.restarts,
             within_s=config.supervision.within_s,
             now=time.monotonic(),
             jitter=random.random,
+            later=start.identifying,
         )
         crew = Crew(
             board=board,
             supervisor=supervisor,
             herald=Herald(fanin, state, count, ids[0], config.log.retention),
-            job=lambda shard: self._job(shard, count, info.url, state),
+            job=lambda shard: job_of(config, state, shard, count, self._url),
             nursery=lambda listener: NurseryLink(listener, self._environ),
             clock=time.monotonic,
             wall=time.time,
         )
         crew.permits = Permits(
-            gate, ledger, shards=count, tell=crew.tell, clock=time.monotonic, wall=time.time
+            limits.gate, ledger, shards=count, tell=crew.tell, clock=time.monotonic, wall=time.time
         )
+        crew.advise = lambda refused: advice(refused.code, count, limits.recommended)
         crew.commands = Commands(shards=count, ids=ids, tell=crew.tell, has_worker=crew.has_worker)
         return crew
-
-    def _budget(self, info: GatewayInfo, shards: int, ledger: Ledger) -> Budget:
-        return Budget.of(
-            info.total,
-            info.remaining,
-            time.monotonic() + info.reset_after_s,
-            fraction=self.config.identify.reserve,
-            shards=shards,
-            spent=ledger.spent_since(time.time() - DAY_S),
-        )
-
-    def _job(self, shard: int, shards: int, url: str, state: StateFolder) -> Job:
-        config = self.config
-        include = config.events.include
-        return Job(
-            shard=shard,
-            shards=shards,
-            token=self._token,
-            gateway_url=url,
-            plain_ok=is_loopback_url(config.gateway.api),
-            intents=config.intents,
-            compression=config.gateway.compression,
-            large_threshold=config.gateway.large_threshold,
-            presence=config.presence,
-            identify=config.gateway.identify,
-            include=None if include is None else sorted(include),
-            exclude=sorted(config.events.exclude),
-            folder=str(state.shard(shard)),
-            fanin=state.fanin,
-            retention_bytes=config.log.retention.bytes,
-            retention_age_s=config.log.retention.age_s,
-        )
 
     async def _ask(self, rest: aiohttp.ClientSession, ledger: Ledger) -> GatewayInfo | Refused:
         return await ask_until_answered(
@@ -207,27 +202,38 @@ class Cluster:
             jitter=random.random,
         )
 
-    async def _keep_house(self, crew: Crew, rest: aiohttp.ClientSession, ledger: Ledger) -> None:
-        """Say how the cluster is, and ask Discord again when the identify budget is used up."""
+    def _answered(self, crew: Crew, limits: Limits, info: GatewayInfo) -> None:
+        limits.take(info)
+        self._url = info.url
+        crew.release()
+
+    async def _keep_asking(
+        self, crew: Crew, limits: Limits, rest: aiohttp.ClientSession, ledger: Ledger
+    ) -> None:
+        """Ask Discord if it hasn't answered yet, and again when the identify budget is used up."""
+        while crew.supervisor.refused is None:  # a bot that Discord refuses asks nothing more
+            try:
+                if limits.due:
+                    match await self._ask(rest, ledger):
+                        case GatewayInfo() as info:
+                            self._answered(crew, limits, info)
+                        case Refused() as refused:
+                            crew.refuse(refused.reason)
+            except LedgerError as error:  # asked again later; the shards that are live go on
+                log.error("the identify budget is not renewed: %s", error)
+            await asyncio.sleep(BEACON_INTERVAL_S)
+
+    async def _keep_house(self, crew: Crew, state: StateFolder) -> None:
+        """Say how the cluster is, and note which sessions are alive."""
+        touch_at = time.monotonic()
         while True:
             await asyncio.sleep(BEACON_INTERVAL_S)
             crew.publish_counts()
-            ask_at = crew.permits.gate.ask_again_at
-            if crew.supervisor.refused is not None:
-                continue  # a bot that Discord refuses asks nothing more
-            if ask_at is not None and time.monotonic() >= ask_at:
-                try:
-                    await self._refill(crew, rest, ledger)
-                except LedgerError as error:  # asked again later; the shards that are live go on
-                    log.error("the identify budget is not renewed: %s", error)
-
-    async def _refill(self, crew: Crew, rest: aiohttp.ClientSession, ledger: Ledger) -> None:
-        match await self._ask(rest, ledger):
-            case GatewayInfo() as info:
-                budget = self._budget(info, len(crew.board.views), ledger)
-                crew.permits.gate.refill(budget, time.monotonic())
-            case Refused() as refused:
-                crew.refuse(refused.reason)
+            if time.monotonic() >= touch_at:
+                touch_at = time.monotonic() + TOUCH_S
+                for shard, view in crew.board.views.items():
+                    if view.state is ShardState.LIVE:
+                        touch(state.shard(shard))
 
     async def _unless_stopped(self, asking: Coroutine[Any, Any, _Answer]) -> _Answer | None:
         """Return the answer, or None when we are asked to stop first."""

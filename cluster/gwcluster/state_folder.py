@@ -6,12 +6,34 @@ import contextlib
 import fcntl
 import os
 from pathlib import Path
+from typing import Final
 
 from gwcluster.errors import GwclusterError
+
+_PID_FILE: Final = "coordinator.pid"
 
 
 class StateFolderError(GwclusterError):
     """The state folder can't be used; the message says why and what would help."""
+
+
+def ledger_in(path: Path) -> Path:
+    """Return the file of the identify ledger in a state folder, whoever owns that."""
+    return path / "identify.sqlite"
+
+
+def shards_in(path: Path) -> Path:
+    """Return the folder of all shards' logs in a state folder, whoever owns that."""
+    return path / "shards"
+
+
+def owner_of(path: Path) -> int | None:
+    """Return the process id of the cluster that runs on a state folder, None if none does or says so."""
+    try:
+        pid = int((path / _PID_FILE).read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return None
+    return pid if pid > 0 and Path(f"/proc/{pid}").exists() else None
 
 
 class StateFolder:
@@ -29,14 +51,16 @@ class StateFolder:
         runtime: folder of this run's sockets, mode 0700, emptied at the start.
         ledger: file of the identify ledger.
         fanin: ZeroMQ address to which workers push.
+        shards: folder of all shards' logs.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.runtime = path / "run"
-        self.ledger = path / "identify.sqlite"
+        self.ledger = ledger_in(path)
+        self.shards = shards_in(path)
         self.fanin = f"ipc://{self.runtime / 'fanin'}"
-        self._pid_file = path / "coordinator.pid"
+        self._pid_file = path / _PID_FILE
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -67,14 +91,12 @@ class StateFolder:
             raise StateFolderError(f"can't use the state folder {self.path}: {error}") from error
 
     def _owner(self) -> str:
-        try:
-            return self._pid_file.read_text(encoding="ascii").strip() or "unknown"
-        except (OSError, UnicodeError):
-            return "unknown"
+        owner = owner_of(self.path)
+        return "unknown" if owner is None else str(owner)
 
     def shard(self, shard: int) -> Path:
         """Return the folder of a shard's log."""
-        return self.path / "shards" / str(shard)
+        return self.shards / str(shard)
 
     def close(self) -> None:
         """Let go; what only belongs to a running cluster is removed."""

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from gwcluster.board import Board, ShardView
 from gwcluster.coordinator import Cluster
+from gwcluster.identify.gate import UNKNOWN
 from gwcluster.supervise.crew import Crew
 from gwcluster.wire.notices import ShardState
 
@@ -105,7 +106,9 @@ def _headline(crew: Crew, elapsed_s: float, now: float) -> Text:
         (f"{counts.ready} of {counts.total} shards live", "bold"),
         f" after {elapsed_s:.0f} s",
         f" · about {left_s:.0f} s left" if left_s is not None else "",
-        f" · identifies: {budget.remaining} of {budget.total} left today, {budget.reserve} in reserve",
+        f" · identifies: {budget.remaining} of {budget.total} left today, {budget.reserve} in reserve"
+        if budget is not UNKNOWN
+        else "",
     )
     if counts.failed:
         line.append(f" · {counts.failed} failed", "bold red")

@@ -34,6 +34,10 @@ class SimulatorError(GwclusterError):
 @click.option(
     "--simulate", is_flag=True, help="Run against a stand-in Discord on this machine; needs no token."
 )
+@click.option("--fresh", is_flag=True, help="Give up every session first; costs an identify per shard.")
+@click.option(
+    "--use-reserve", is_flag=True, help="Let this start have what it needs of the identify reserve."
+)
 @click.option(
     "--log-format",
     type=click.Choice(["text", "json"]),
@@ -42,10 +46,14 @@ class SimulatorError(GwclusterError):
     help="How log lines look; json also turns the live table off.",
 )
 @click.pass_context
-def command(ctx: click.Context, file: Path, simulate: bool, log_format: LogFormat) -> None:
+def command(
+    ctx: click.Context, file: Path, simulate: bool, fresh: bool, use_reserve: bool, log_format: LogFormat
+) -> None:
     """Run the cluster that FILE describes, until SIGTERM or Ctrl-C.
 
     Either closes every connection so that its session can be resumed; a second one ends at once.
+    `gwcluster plan` says beforehand what a start costs. Don't leave --fresh or --use-reserve in a unit file:
+    whatever restarts the cluster would use them each time.
     """
     config = load(file, environ=os.environ, simulate=simulate)
     if config.security.curve is not None:
@@ -57,15 +65,15 @@ def command(ctx: click.Context, file: Path, simulate: bool, log_format: LogForma
     with contextlib.ExitStack() as stack:
         if simulate:
             config = stack.enter_context(_simulated(config))
-        ctx.exit(asyncio.run(_run(config, log_format)))
+        cluster = Cluster(config, os.environ, fresh=fresh, use_reserve=use_reserve)
+        ctx.exit(asyncio.run(_run(cluster, log_format)))
 
 
-async def _run(config: Config, log_format: LogFormat) -> Exit:
-    cluster = Cluster(config, os.environ)
+async def _run(cluster: Cluster, log_format: LogFormat) -> Exit:
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, cluster.stop)
-    token = config.token.get_secret_value()
+    token = cluster.config.token.get_secret_value()
     if log_format == "text" and sys.stdout.isatty():
         async with Progress(cluster) as progress:
             log_to(progress.handler, log_format, token)

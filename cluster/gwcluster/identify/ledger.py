@@ -166,16 +166,6 @@ class Ledger:
         self._run("INSERT OR REPLACE INTO fact VALUES ('gateway', ?)", known.encode())
 
     @property
-    def alive_at(self) -> float:
-        """Unix second at which a coordinator last said that it runs; long ago if never. Not in the future."""
-        wall = self._get("alive")
-        return float("-inf") if wall is None else min(wall, self._clock())
-
-    def keep_alive(self) -> None:
-        """Say that a coordinator runs. Raises LedgerError; a later start then trusts no saved session."""
-        self._set("alive", self._clock())
-
-    @property
     def not_before(self) -> float | None:
         """Unix second before which Discord's REST must not be asked; None if that is over.
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from gwcluster.identify.gate import Gate, Grant
+from gwcluster.identify.gate import UNKNOWN, Gate, Grant
 from gwcluster.identify.ledger import READY, REFUSED, Ledger, LedgerError
 from gwcluster.wire.control import (
     AskPermit,
@@ -126,11 +126,12 @@ class Permits:
         if self.gate.blocked != self._blocked:
             self._blocked = self.gate.blocked
             if self._blocked is not None:
-                log.error("identify budget: %s", self._blocked)
+                level = logging.INFO if self.gate.budget is UNKNOWN else logging.ERROR
+                log.log(level, "identify budget: %s", self._blocked)
             else:
                 budget = self.gate.budget
                 log.info(
-                    "identify budget: permits are granted again; %d of %d are left, %d of them in reserve",
+                    "identify budget: permits are granted; %d of %d are left, %d of them in reserve",
                     budget.remaining,
                     budget.total,
                     budget.reserve,

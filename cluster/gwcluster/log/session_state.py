@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -96,6 +97,20 @@ def load(folder: Path) -> SavedSession | None:
     except (OSError, ValueError, RecursionError) as error:
         # A JSON error's message has positions only; ours have keys only. Neither shows the session id.
         _log.warning("the saved session %s can't be used: %s", path, error)
+        return None
+
+
+def touch(folder: Path) -> None:
+    """Note that the saved session is alive now, for `alive_at`; a session or a disk that isn't there is fine."""
+    with contextlib.suppress(OSError):
+        os.utime(folder / FILE_NAME)
+
+
+def alive_at(folder: Path) -> float | None:
+    """Return the Unix second at which the saved session was last known to be alive; None if there is none."""
+    try:
+        return (folder / FILE_NAME).stat().st_mtime
+    except OSError:
         return None
 
 

@@ -7,7 +7,7 @@ have cost an identify, one after it costs a free RESUME; the two are waited for 
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,6 +21,7 @@ RESTART_GRACE_S: Final = 10.0
 """How long a worker that an operator restarts may take to stop."""
 
 KILL_AGAIN_S: Final = 1.0
+_NEVER: Final = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ class Supervisor:
         within_s: see `restarts`, in seconds.
         now: monotonic moment (s) from which workers may start.
         jitter: returns evenly distributed numbers from 0.0 to 1.0.
+        later: shards among them that don't start before `release`.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class Supervisor:
         within_s: float,
         now: float,
         jitter: Callable[[], float],
+        later: Collection[int] = (),
     ) -> None:
         self.failed: dict[int, str] = {}
         """Shards that are given up, with the reason; only `restart` revives one."""
@@ -85,10 +88,18 @@ class Supervisor:
         def patience() -> Patience:
             return Patience(restarts=restarts, within_s=within_s, jitter=jitter)
 
-        self._slots = {shard: _Slot(patience(), start_at=now) for shard in sorted(set(shards))}
+        self._slots = {
+            shard: _Slot(patience(), start_at=_NEVER if shard in later else now)
+            for shard in sorted(set(shards))
+        }
         self._nursery_patience = patience()
         self._nursery_since = now
         self._drain_until = float("inf")
+
+    def release(self, now: float) -> None:
+        """Let the shards that were to start later start."""
+        for slot in self._slots.values():
+            slot.start_at = now if slot.start_at == _NEVER else slot.start_at
 
     def step(self, now: float) -> list[Effect]:
         """Return what to do at monotonic `now`, in the order of shard ids."""
@@ -237,7 +248,7 @@ class Supervisor:
         moments = []
         for shard, slot in self._slots.items():
             if not slot.running:
-                if self._may_start(shard):
+                if self._may_start(shard) and slot.start_at != _NEVER:
                     moments.append(slot.start_at)
             elif slot.pid is not None:
                 moments += [at for at in (slot.term_at, slot.kill_at) if at is not None]
@@ -259,7 +270,7 @@ class Supervisor:
         return {
             shard: slot.start_at
             for shard, slot in self._slots.items()
-            if not slot.running and self._may_start(shard)
+            if not slot.running and self._may_start(shard) and slot.start_at != _NEVER
         }
 
     @property

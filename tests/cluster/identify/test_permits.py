@@ -253,5 +253,5 @@ def test_a_used_up_budget_is_said_once_and_its_end_too(caplog: pytest.LogCapture
     assert [what for what, *_ in rig.step()] == ["granted", "told"]
     assert [record.levelname for record in caplog.records] == ["ERROR", "INFO"]
     assert caplog.messages[-1] == (
-        "identify budget: permits are granted again; 1000 of 1000 are left, 100 of them in reserve"
+        "identify budget: permits are granted; 1000 of 1000 are left, 100 of them in reserve"
     )

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gwcluster.errors import LogError
-from gwcluster.log.session_state import SavedSession, forget, load, save, token_digest
+from gwcluster.log.session_state import (
+    SavedSession,
+    alive_at,
+    forget,
+    load,
+    save,
+    token_digest,
+    touch,
+)
 
 SECRET = "0123456789abcdef-session-id"
 SAVED = SavedSession(
@@ -140,3 +149,14 @@ def test_the_fingerprint_tells_tokens_apart_and_holds_nothing_of_them() -> None:
     assert token_digest("a") != token_digest("b")
     assert token_digest(TOKEN) == token_digest(TOKEN)
     assert not any(part in token_digest(TOKEN) for part in TOKEN.split("."))
+
+
+def test_a_session_says_when_it_was_last_known_to_be_alive(tmp_path: Path) -> None:
+    touch(tmp_path)
+    assert alive_at(tmp_path) is None
+    save(tmp_path, SAVED)
+    os.utime(tmp_path / "session.json", (1_790_000_000.0, 1_790_000_000.0))
+    assert alive_at(tmp_path) == 1_790_000_000.0
+    touch(tmp_path)
+    assert (alive_at(tmp_path) or 0.0) != 1_790_000_000.0
+    assert load(tmp_path) == SAVED

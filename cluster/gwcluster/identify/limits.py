@@ -1,0 +1,174 @@
+"""Joins what Discord says of a bot's limits to gate and ledger (does)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from gwcluster.identify.budget import Budget
+from gwcluster.identify.gate import Gate
+from gwcluster.identify.gateway_info import GatewayInfo
+from gwcluster.identify.known import Known
+from gwcluster.identify.ledger import DAY_S, Ledger, LedgerError
+from gwcluster.identify.start import Start, StartError, ranges, refusal, shortage, told, waiting
+from gwcluster.spans import moment
+
+ROLL_CALL_S: Final = 5.0
+"""How long shards of higher buckets wait for those of lower ones to be started and connected."""
+
+log = logging.getLogger(__name__)
+
+
+def budget_of(
+    info: GatewayInfo,
+    start: Start,
+    ledger: Ledger,
+    *,
+    now: float,
+    wall: float,
+    reserve: float,
+    use_reserve: bool = False,
+) -> Budget:
+    """Return what may be spent on a start, by Discord's answer and our own count.
+
+    Args:
+        now: monotonic seconds.
+        wall: Unix seconds.
+        reserve: part of the daily limit, 0.0 to 1.0.
+        use_reserve: the operator lets this start have what it needs of the reserve.
+
+    Raises:
+        LedgerError: our own count can't be read.
+    """
+    return Budget.of(
+        info.total,
+        info.remaining,
+        now + info.reset_after_s,
+        fraction=reserve,
+        shards=len(start.ids),
+        spent=ledger.spent_since(wall - DAY_S),
+        approved=len(start.identifying) if use_reserve else 0,
+    )
+
+
+class Limits:
+    """Opens the gate with Discord's first answer, and tells it every later one.
+
+    Args:
+        gate: one of an unknown budget.
+        ledger: what earlier coordinators did; what Discord says is kept in it.
+        start: what runs.
+        api: who is asked.
+        reserve, use_reserve: as for `budget_of`.
+        clock: monotonic seconds.
+        wall: Unix seconds.
+
+    Attributes:
+        info: the last answer, None before the first.
+    """
+
+    def __init__(
+        self,
+        gate: Gate,
+        ledger: Ledger,
+        start: Start,
+        *,
+        api: str,
+        reserve: float,
+        use_reserve: bool,
+        clock: Callable[[], float],
+        wall: Callable[[], float],
+    ) -> None:
+        self.info: GatewayInfo | None = None
+        self.gate = gate
+        self._ledger = ledger
+        self._start = start
+        self._api = api
+        self._reserve = reserve
+        self._use_reserve = use_reserve
+        self._clock = clock
+        self._wall = wall
+
+    @property
+    def recommended(self) -> int | None:
+        """How many shards Discord recommends, None before the first answer."""
+        return None if self.info is None else self.info.shards
+
+    @property
+    def due(self) -> bool:
+        """Whether Discord is to be asked now."""
+        at = self.gate.ask_again_at
+        return self.info is None or (at is not None and self._clock() >= at)
+
+    def admit(self, info: GatewayInfo, *, fresh: bool) -> None:
+        """Judge a start by Discord's first answer, before anything is begun.
+
+        Args:
+            info: the answer.
+            fresh: the operator wants every session given up.
+
+        Raises:
+            StartError: the budget doesn't suffice, and sessions that live would be lost.
+        """
+        wall = self._wall()
+        budget = self._budget(info, wall)
+        lack = shortage(self._start, budget, moment(wall + info.reset_after_s, wall))
+        if lack is not None and (why := refusal(self._start, lack, fresh=fresh)) is not None:
+            raise StartError(why)
+        if fresh:
+            log.warning(
+                "--fresh: this start costs %d of the %d identifies that may be spent",
+                len(self._start.identifying),
+                budget.spendable,
+            )
+
+    def take(self, info: GatewayInfo) -> None:
+        """Take an answer of Discord's.
+
+        Raises:
+            LedgerError: the ledger can't be read, so nothing was taken; ask again later.
+        """
+        now, wall = self._clock(), self._wall()
+        budget = self._budget(info, wall)
+        last_sent = self._ledger.last_sent_by_key(info.max_concurrency)
+        if self.info is not None:
+            self.gate.refill(budget, now, max_concurrency=info.max_concurrency)
+        else:
+            past = self._ledger.past(now - wall)
+            self.gate.refill(budget, now, max_concurrency=info.max_concurrency)
+            self.gate.restore({key: sent_at + now - wall for key, sent_at in last_sent.items()})
+            self.gate.remember(past)
+            self.gate.expect(self._start.identifying, now + ROLL_CALL_S)
+            self._say(info, budget, wall)
+        self.info = info
+        try:
+            self._ledger.keep_known(Known(self._api, info.url, self._start.shards, info.shards))
+        except LedgerError as error:
+            log.error("%s; the next start will wait for Discord's answer", error)
+
+    def _budget(self, info: GatewayInfo, wall: float) -> Budget:
+        return budget_of(
+            info,
+            self._start,
+            self._ledger,
+            now=self._clock(),
+            wall=wall,
+            reserve=self._reserve,
+            use_reserve=self._use_reserve,
+        )
+
+    def _say(self, info: GatewayInfo, budget: Budget, wall: float) -> None:
+        start = self._start
+        log.info("%s", told(start, info.max_concurrency))
+        if info.shards != start.shards:
+            log.warning(
+                "Discord recommends %d shards, and %d are run: a restart keeps the number of those that can "
+                "be resumed; to change it set shards.count, or start with --fresh",
+                info.shards,
+                start.shards,
+            )
+        lack = shortage(start, budget, moment(wall + info.reset_after_s, wall))
+        if lack is not None:
+            late = ranges(waiting(start, budget, info.max_concurrency))
+            log.error("identify budget: %s. Until then shards %s wait", lack, late)

@@ -1,0 +1,100 @@
+"""What a start finds in the state folder, and what it makes of it (does): sessions that can be resumed."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from gwcluster.config import Config
+from gwcluster.errors import LogError
+from gwcluster.identify.gateway_info import GatewayInfo
+from gwcluster.identify.known import Known
+from gwcluster.identify.start import Start, check_recommendation, shard_ids
+from gwcluster.log.reader import Reader
+from gwcluster.log.session_state import SavedSession, alive_at, forget, load, token_digest
+
+FRESH_S: Final = 600.0
+"""Age up to which a RESUME is expected to succeed. Discord says only "a few minutes"; after it a start counts
+on nothing, but workers still try, as a refused RESUME costs nothing."""
+
+
+Sessions = Mapping[int, SavedSession]
+"""By shard: saved sessions of one bot that are fresh and whose logs are there, whatever they were for."""
+
+
+def look(folder: Path, *, token: str, now: float) -> Sessions:
+    """Look into the folder of all shards at Unix second `now`; nothing is changed.
+
+    The session's number isn't compared with the log's, as that takes reading the log: a worker does it.
+    """
+    found: dict[int, SavedSession] = {}
+    for shard, path in _shard_folders(folder):
+        seen_at = alive_at(path)
+        if seen_at is None or abs(now - seen_at) > FRESH_S:
+            continue
+        saved = load(path)
+        if saved is None or saved.token_digest != token_digest(token):
+            continue
+        with contextlib.suppress(LogError):
+            if Reader(path).epoch:
+                found[shard] = saved
+    return found
+
+
+def resuming(config: Config, sessions: Sessions, known: Known | None) -> Start | None:
+    """Return the start that goes on where the last run stopped; None if no shard could resume.
+
+    It needs no answer of Discord's: sessions die within minutes, and REST may be away for hours. With
+    `shards.count: auto` it keeps the count of the last run, so that a restart is never a change of shards.
+
+    Raises:
+        StartError: `shards.ids` names shards that there are not.
+    """
+    if known is None or known.api != config.gateway.api:
+        return None
+    start = _start(config, sessions, config.shards.count or known.shards)
+    return start if start.resumable else None
+
+
+def beginning(config: Config, sessions: Sessions, known: Known | None, info: GatewayInfo) -> Start:
+    """Return the start after Discord's answer.
+
+    Raises:
+        StartError: the recommended count is absurd, or `shards.ids` names shards that there are not.
+    """
+    if config.shards.count is None:
+        check_recommendation(info.shards, known.recommended if known else None)
+    return _start(config, sessions, config.shards.count or info.shards)
+
+
+def _start(config: Config, sessions: Sessions, count: int) -> Start:
+    ids = shard_ids(config.shards.ids, count)
+    token = config.token.get_secret_value()
+    resumable = frozenset(
+        shard
+        for shard in ids
+        if shard in sessions
+        and sessions[shard].fits(shard=shard, shards=count, intents=config.intents, token=token)
+    )
+    return Start(count, ids, resumable, len(sessions) - len(resumable))
+
+
+def forget_all(folder: Path) -> int:
+    """Remove every saved session; return how many there were.
+
+    Raises:
+        LogError: the disk refuses.
+    """
+    found = [path for _, path in _shard_folders(folder) if alive_at(path) is not None]
+    for path in found:
+        forget(path)
+    return len(found)
+
+
+def _shard_folders(folder: Path) -> Iterator[tuple[int, Path]]:
+    with contextlib.suppress(OSError):
+        for path in sorted(folder.iterdir()):
+            if path.name.isdecimal() and path.is_dir():
+                yield int(path.name), path
