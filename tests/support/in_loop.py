@@ -18,6 +18,7 @@ from gwcluster.wire.control import Job, Message
 from gwcluster.wire.exits import WorkerExit
 from gwcluster.wire.notices import BEACON_INTERVAL_S
 from gwworker.bus_link import Control, Fanin
+from gwworker.clocks import Clocks
 from gwworker.drive import Drive
 from gwworker.outlet import Outlet
 
@@ -141,12 +142,16 @@ class InLoopWorker:
         self._nursery.ended(self, status)
 
     async def _keep_house(self) -> None:
+        loop = asyncio.get_running_loop()
+        clocks = Clocks(monotonic=loop.time, boot=self._nursery.boot, wall=self._nursery.wall)
         while True:
             await asyncio.sleep(1.0)
             if self.drive is None:
                 continue
+            if (surprise := clocks.look()) is not None:
+                self.drive.surprised(surprise)
             self.outlet.mark()
-            if asyncio.get_running_loop().time() % BEACON_INTERVAL_S < 1.0:
+            if loop.time() % BEACON_INTERVAL_S < 1.0:
                 self.drive.beacon()
                 self._control.tell(self.drive.pulse(self._nursery.fanin.unpushed))
 
@@ -155,6 +160,7 @@ class InLoopNursery(NurseryLink):
     """Starts workers as objects instead of processes.
 
     Args:
+        boot: see `gwworker.clocks.Clocks`.
         jitter: of a shard's worker.
         crash: while it returns an exit status for a shard, its workers end with it at once.
     """
@@ -165,12 +171,14 @@ class InLoopNursery(NurseryLink):
         *,
         fanin: Published,
         wall: Callable[[], float],
+        boot: Callable[[], float],
         jitter: Callable[[], float],
         crash: Callable[[int], int | None] = lambda shard: None,
     ) -> None:
         super().__init__(listener, {})
         self.fanin = fanin
         self.wall = wall
+        self.boot = boot
         self.workers: dict[int, InLoopWorker] = {}
         self._jitter = jitter
         self._crash = crash

@@ -18,7 +18,7 @@ import asyncio
 import json
 import logging
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -32,9 +32,10 @@ from gwcluster.identify.gateway_info import GatewayInfo, Refused
 from gwcluster.identify.ledger import Ledger
 from gwcluster.identify.permits import Permits
 from gwcluster.state_folder import StateFolder
+from gwcluster.supervise.commands import Commands
 from gwcluster.supervise.crew import Crew
 from gwcluster.supervise.supervisor import Supervisor
-from gwcluster.wire.control import Job
+from gwcluster.wire.control import CommandDone, Job
 from gwcluster.wire.exits import Exit
 from gwsimulator import virtual_time
 from gwsimulator.server import Simulator
@@ -42,6 +43,7 @@ from gwsimulator.settings import Settings
 from support.cluster import TOKEN, Message
 from support.in_loop import Frames, InLoopNursery, InLoopWorker, Published
 from support.jobs import job
+from support.verdict import verdict
 
 T = TypeVar("T")
 
@@ -71,7 +73,8 @@ class Scene:
         sim: the stand-in Discord, with its controls and its ledger.
         published: every message as subscribers get it, in order.
         said: every log record of ours.
-        wall_jumps_s: how far the wall clock has been moved against the monotonic one.
+        wall_jumps_s: how far the time of day has been moved against the monotonic clock.
+        slept_s: how long the machine was suspended.
     """
 
     def __init__(self, folder: Path, sim: Simulator, wanted: Wanted) -> None:
@@ -81,6 +84,7 @@ class Scene:
         self.published: list[Message] = []
         self.said: list[logging.LogRecord] = []
         self.wall_jumps_s = 0.0
+        self.slept_s = 0.0
         self.dice = random.Random(sim.settings.seed)
         self.crashes: dict[int, int] = {}
         """Shards whose workers end at once, with their exit status."""
@@ -154,6 +158,27 @@ class Scene:
     def notices(self, name: str) -> list[dict[str, Any]]:
         """Return the `d` of each of these notices."""
         return [json.loads(message.payload)["d"] for message in self.events(name)]
+
+    async def send(self, payload: object, **where: Any) -> CommandDone:
+        """Have a payload sent to Discord as a bot would; return the answer.
+
+        Args:
+            payload: `{"op": ..., "d": ...}`.
+            where: `shard` or `guild_id`, and `ttl_s`.
+        """
+        answer: asyncio.Future[CommandDone] = self.loop.create_future()
+        assert self.crew.commands is not None
+        self.crew.commands.send(payload, answer=answer.set_result, **where)
+        return await answer
+
+    def jump_wall(self, seconds: float) -> None:
+        """Set the time of day."""
+        self.wall_jumps_s += seconds
+
+    def suspend(self, seconds: float) -> None:
+        """Let the machine sleep: only boot clock and time of day go on."""
+        self.slept_s += seconds
+        self.wall_jumps_s += seconds
 
     # The cluster
 
@@ -232,6 +257,7 @@ class Scene:
                 listener,
                 fanin=fanin,
                 wall=self.wall,
+                boot=lambda: self.loop.time() + self.slept_s,
                 jitter=self.dice.random,
                 crash=self.crashes.get,
             )
@@ -251,6 +277,9 @@ class Scene:
             nursery=nursery,  # type: ignore[arg-type]
             clock=self.loop.time,
             wall=self.wall,
+        )
+        self.crew.commands = Commands(
+            shards=count, ids=ids, tell=self.crew.tell, has_worker=self.crew.has_worker
         )
         self.crew.permits = Permits(
             self.gate, ledger, shards=count, tell=self.crew.tell, clock=self.loop.time, wall=self.wall
@@ -314,7 +343,9 @@ def stage(
     *,
     wanted: Wanted | None = None,
     start: bool = True,
-    broken: frozenset[str] = frozenset(),
+    violated: Collection[str] = (),
+    excused: Collection[str] = (),
+    expect: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> Scene:
     """Play a scene on virtual time, and look at its end whether everything kept to the rules.
@@ -323,7 +354,9 @@ def stage(
         folder: an empty one, for the cluster's state.
         play: the scene; the cluster runs when it begins, if `start`.
         wanted: what is special about the cluster.
-        broken: rules of the simulator's that this scene breaks on purpose.
+        violated: rules of the simulator's that this scene breaks on purpose.
+        excused: invariants (`I1` to `I12`) that it breaks on purpose.
+        expect: further arguments of `support.verdict.verdict`, e.g. `names` or `rest_calls`.
         settings: of the simulator; one shard and two guilds if nothing is said.
     """
 
@@ -351,13 +384,17 @@ def stage(
                 for logger in ours:
                     logger.removeHandler(ear)
                     logger.setLevel(logging.NOTSET)
-        check(scene, broken)
+            said = [record.getMessage() for record in scene.said]
+            wrong = verdict(
+                sim.ledger,
+                sim.settings,
+                published=scene.published,
+                texts=said,
+                violated=violated,
+                excused=excused,
+                **(expect or {}),
+            )
+        assert not wrong, "\n".join([*wrong, "it was said:", *said])
         return scene
 
     return virtual_time.run(main())
-
-
-def check(scene: Scene, broken: frozenset[str]) -> None:
-    """Fail if the simulator saw a rule broken, or if what subscribers got isn't what Discord sent."""
-    violations = [one for one in scene.sim.ledger.violations if one.rule not in broken]
-    assert not violations, violations
