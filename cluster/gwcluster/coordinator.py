@@ -188,7 +188,13 @@ class Cluster:
             limits.gate, ledger, shards=count, tell=crew.tell, clock=time.monotonic, wall=time.time
         )
         crew.advise = lambda refused: advice(refused.code, count, limits.recommended)
-        crew.commands = Commands(shards=count, ids=ids, tell=crew.tell, has_worker=crew.has_worker)
+        crew.commands = Commands(
+            shards=count,
+            ids=ids,
+            tell=crew.tell,
+            has_worker=crew.has_worker,
+            later=asyncio.get_running_loop().call_later,
+        )
         return crew
 
     async def _ask(self, rest: aiohttp.ClientSession, ledger: Ledger) -> GatewayInfo | Refused:

@@ -103,9 +103,12 @@ def test_a_peer_that_wants_a_thousand_beats_gets_what_is_left() -> None:
 
 def test_a_new_connection_begins_with_nothing_sent() -> None:
     budget = connected()
-    spend(budget, START)
+    while budget.may_answer(START):
+        budget.note(START)
     budget.start(41.25)
     assert spend(budget, START + 1.0) == 114
+    budget.start(41.25)
+    assert spend(budget, START + 2.0) == 114
 
 
 def test_another_interval_keeps_room_for_other_beats() -> None:

@@ -9,12 +9,11 @@ Sources:
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import json
 from collections.abc import Callable, Container
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from gwcluster.discord import SEND_BYTES, shard_of, snowflake
 from gwcluster.errors import GwclusterError, WireError, quoted
@@ -45,12 +44,19 @@ class _RefusedError(GwclusterError):
         self.retry_after_s = retry_after_s
 
 
-@dataclass(slots=True)
+class Timer(Protocol):
+    """Something that will happen, unless it is cancelled."""
+
+    def cancel(self) -> None:
+        """Let it not happen."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Pending:
     shard: int
     size: int
     answer: Callable[[CommandDone], None]
-    overdue: asyncio.TimerHandle
+    overdue: Timer
 
 
 class Commands:
@@ -60,6 +66,7 @@ class Commands:
         shards: shard count, of which this cluster may run only `ids`.
         tell: sends a message to a shard's worker.
         has_worker: says whether the shard has one.
+        later: calls a function after so many seconds.
     """
 
     def __init__(
@@ -69,11 +76,13 @@ class Commands:
         ids: Container[int],
         tell: Callable[[int, Message], None],
         has_worker: Callable[[int], bool],
+        later: Callable[[float, Callable[[], None]], Timer],
     ) -> None:
         self._shards = shards
         self._ids = ids
         self._tell = tell
         self._has_worker = has_worker
+        self._later = later
         self._numbers = itertools.count(1)
         self._pending: dict[int, _Pending] = {}
         self._loads: dict[int, tuple[int, int]] = {}
@@ -91,7 +100,7 @@ class Commands:
 
         Args:
             payload: `{"op": …, "d": …}`; nothing here is trusted.
-            answer: called exactly once, on this loop, maybe before this returns.
+            answer: called exactly once, maybe before this returns.
             ttl_s: how long it may wait, up to 300; None: 60 for a presence, 30 for others.
         """
         number = next(self._numbers)
@@ -104,7 +113,7 @@ class Commands:
             answer(CommandDone(number, refused.code, str(refused), refused.retry_after_s, None))
             return
         give_up_s = (DEFAULT_TTL_S if command.ttl_s is None else command.ttl_s) + OVERDUE_S
-        overdue = asyncio.get_running_loop().call_later(give_up_s, self._overdue, number)
+        overdue = self._later(give_up_s, lambda: self._overdue(number))
         self._pending[number] = _Pending(where, size, answer, overdue)
         self._load(where, 1, size)
         self._tell(where, command)
