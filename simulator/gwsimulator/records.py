@@ -85,11 +85,14 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A dial that became no websocket: `status` is the HTTP one, 0 when there was no answer at all."""
+    """A dial that became no websocket: `status` is the HTTP one, 0 when there was no answer.
+
+    None: the host stopped listening; dials from then on are not seen.
+    """
 
     at: float
     host: str
-    status: int
+    status: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,8 +136,8 @@ class Gateway:
             return self.links.refuse(link, CloseCode.UNKNOWN_ERROR, "unknown_encoding", "only json", now)
         return greet(link, self.links, self.faults, now)
 
-    def refused(self, host: str, status: int, now: float) -> None:
-        """Note that a dial of `host` became no websocket: its HTTP status, or 0 when nothing answered."""
+    def refused(self, host: str, status: int | None, now: float) -> None:
+        """Note that a dial of `host` became no websocket, or with None that no dial will be seen."""
         self.ledger.add(Refused(now, host, status))
 
     def received(self, link_id: int, data: bytes, now: float) -> list[Effect]:

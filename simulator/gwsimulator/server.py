@@ -122,9 +122,10 @@ class Simulator(Controls):
         if host == "gateway" and request.path.startswith("/api"):
             return await self._rest(ws, request)
         fault = self.faults.dials.take(host)
+        if fault is None:
+            return None
+        self.rules.refused(host, fault.status if isinstance(fault, HttpAnswer) else 0, self._clock())
         match fault:
-            case None:
-                return None
             case HttpAnswer():
                 return _response(fault.status, fault.body, fault.headers)
             case "hang":
@@ -207,6 +208,7 @@ class Simulator(Controls):
         if effect.up:
             self._hosts[effect.host].up()
         else:
+            self.rules.refused(effect.host, None, self._clock())
             self._hosts[effect.host].down()
 
     def _transmit(self, effect: Queued | Freeze | Drip) -> None:

@@ -21,45 +21,45 @@ _IN_FLIGHT_S: Final = 1.0
 def silence_after_fatal(ledger: Ledger) -> Iterator[str]:
     """I12: after a close code that forbids a reconnect, the refused shard stays away.
 
-    After one that concerns all of the cluster no shard identifies any more, and a connection that does not
-    resume is one too many; shards that were running may resume.
+    After one that concerns all of the cluster no shard identifies any more; those that had a session may
+    resume it. If there were none, nobody dials at all.
     """
     started: list[Identify | Resume] = [*ledger.identifies, *ledger.resumes]
-    asked = {one.link: one for one in started}
+    links = {one.link for one in started}
+    dials = [one.at for one in ledger.connections if one.link not in links]
+    dials += [one.at for one in ledger.refused if one.status is not None]
+    told: set[str] = set()
     for close in ledger.closes:
         if close.by != "server" or close.code not in _FOR_ALL | _FOR_COUNT | _FOR_SHARD:
             continue
-        for connection in ledger.connections:
-            if connection.at <= close.at:
-                continue
-            begun = asked.get(connection.link)
-            if _forbidden(ledger, close, begun, connection.at):
-                what = type(begun).__name__.upper() if begun else "a connection"
-                shard = begun.shard if begun else None
-                yield f"{what} of shard {shard} at {connection.at:.3f}, after {close.code} at {close.at:.3f}"
-        for refused in ledger.refused:
-            if close.code in _FOR_ALL and refused.at > close.at + _IN_FLIGHT_S:
-                yield f"a dial at {refused.at:.3f}, after {close.code} at {close.at:.3f}"
+        count = next((one.shards for one in ledger.identifies if one.link == close.link), None)
+        late = [
+            f"{type(one).__name__.upper()} of shard {one.shard} at {one.at:.3f}"
+            for one in started
+            if one.at > close.at and _is_forbidden(one, close, count)
+        ]
+        if close.code in _FOR_ALL and not _others_lived(ledger, close):
+            late += [f"a dial at {at:.3f}" for at in dials if at > close.at + _IN_FLIGHT_S]
+        for what in late:
+            if what not in told:
+                told.add(what)
+                yield f"{what}, after {close.code} of shard {close.shard} at {close.at:.3f}"
 
 
-def _forbidden(ledger: Ledger, close: Close, begun: Identify | Resume | None, at: float) -> bool:
-    if begun is None:
-        return close.code in _FOR_ALL and at > close.at + _IN_FLIGHT_S
-    if begun.shard is not None and begun.shard == close.shard:
-        return close.code in _FOR_ALL or _count(ledger, close.link) in (None, _of(begun))
-    if isinstance(begun, Resume):
+def _is_forbidden(start: Identify | Resume, close: Close, count: int | None) -> bool:
+    same_count = isinstance(start, Resume) or count is None or start.shards == count
+    if start.shard is not None and start.shard == close.shard and (same_count or close.code in _FOR_ALL):
+        return True
+    if isinstance(start, Resume):
         return False
-    if close.code in _FOR_ALL:
-        return begun.at > close.at + _IN_FLIGHT_S
-    return (
-        close.code in _FOR_COUNT and begun.shards is not None and begun.shards == _count(ledger, close.link)
+    if close.code in _FOR_COUNT:
+        return start.shards is not None and start.shards == count
+    return close.code in _FOR_ALL and start.at > close.at + _IN_FLIGHT_S
+
+
+def _others_lived(ledger: Ledger, close: Close) -> bool:
+    """Say whether another shard had a session by then."""
+    return any(
+        one.session is not None and one.shard != close.shard and one.at <= close.at
+        for one in ledger.identifies
     )
-
-
-def _count(ledger: Ledger, link: int) -> int | None:
-    """Return the shard count with which a connection identified."""
-    return next((one.shards for one in ledger.identifies if one.link == link), None)
-
-
-def _of(begun: Identify | Resume) -> int | None:
-    return begun.shards if isinstance(begun, Identify) else None
