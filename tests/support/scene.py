@@ -93,6 +93,7 @@ class Scene:
         self.gate: Gate
         self._nursery: InLoopNursery | None = None
         self._running: asyncio.Task[Exit] | None = None
+        self._assembled = asyncio.Event()
 
     # What a scene does
 
@@ -183,9 +184,14 @@ class Scene:
     # The cluster
 
     async def start(self) -> None:
-        """Start the cluster, also again after `stop` or `kill`, on the same state."""
-        self._running = self.loop.create_task(self._run())
-        await asyncio.sleep(0)
+        """Start the cluster, also again on the same state; return when REST has answered."""
+        self._assembled.clear()
+        running = self._running = self.loop.create_task(self._run())
+        assembled = self.loop.create_task(self._assembled.wait())
+        await asyncio.wait({running, assembled}, return_when=asyncio.FIRST_COMPLETED)
+        assembled.cancel()
+        if running.done() and not self._assembled.is_set():
+            running.result()
 
     async def stop(self) -> Exit:
         """SIGTERM; return the exit status."""
@@ -228,6 +234,7 @@ class Scene:
                 if isinstance(info, Refused):
                     return Exit.REFUSED
                 self._assemble(state, ledger, info)
+                self._assembled.set()
                 refilling = self.loop.create_task(self._refill(ask, ledger))
                 try:
                     return await self.crew.run()
@@ -279,7 +286,11 @@ class Scene:
             wall=self.wall,
         )
         self.crew.commands = Commands(
-            shards=count, ids=ids, tell=self.crew.tell, has_worker=self.crew.has_worker
+            shards=count,
+            ids=ids,
+            tell=self.crew.tell,
+            has_worker=self.crew.has_worker,
+            later=self.loop.call_later,
         )
         self.crew.permits = Permits(
             self.gate, ledger, shards=count, tell=self.crew.tell, clock=self.loop.time, wall=self.wall
@@ -373,7 +384,6 @@ def stage(
             try:
                 if start:
                     await scene.start()
-                    await scene.until(lambda: hasattr(scene, "crew") or scene._running.done())  # type: ignore[union-attr]
                 await play(scene)
                 await scene.settled()
                 if scene._running is not None and not scene._running.done():
