@@ -148,9 +148,22 @@ def let_messages_flow(sim: ThreadedSimulator, client: Client) -> None:
         client.wait_for(partial(has_got_all, sim, client, shard), f"all messages of shard {shard}")
 
 
+def make_it_miss_events(sim: ThreadedSimulator, client: Client, end: Callable[[], None]) -> None:
+    """End the connection of shard 0, and see that what happens without one comes by replay."""
+    resumes = len(sim.ledger.resumes)
+    with client.paused():
+        end()
+        before = len(sim.ledger.dispatches())
+        sim.emit_random(0, EVENTS)
+        missed = len(sim.ledger.dispatches()) - before
+    client.wait_for_lines("resumed 0", resumes + 1)
+    assert sim.ledger.resumes[resumes].replayed >= missed > 0
+    let_messages_flow(sim, client)
+
+
 @pytest.mark.e2e
 @pytest.mark.parametrize("library", LIBRARIES.values(), ids=LIBRARIES)
-def test_a_real_client_gets_every_message_resumes_after_op_7_and_identifies_after_op_9(
+def test_a_real_client_gets_every_message_resumes_its_session_and_identifies_when_it_is_lost(
     library: Library, request: pytest.FixtureRequest
 ) -> None:
     settings = Settings(
@@ -170,14 +183,8 @@ def test_a_real_client_gets_every_message_resumes_after_op_7_and_identifies_afte
         client.wait_for_lines("resumed 0", 1)
         let_messages_flow(sim, client)
 
-        with client.paused():
-            sim.close(0, 4000)
-            before = len(sim.ledger.dispatches())
-            sim.emit_random(0, EVENTS)  # without a connection: all of these can only come by replay
-            missed = len(sim.ledger.dispatches()) - before
-        client.wait_for_lines("resumed 0", 2)
-        assert sim.ledger.resumes[1].replayed >= missed > 0
-        let_messages_flow(sim, client)
+        make_it_miss_events(sim, client, lambda: sim.close(0, 4000))
+        make_it_miss_events(sim, client, lambda: sim.abort(0))
 
         if not library.paces_identifies:
             allowed_at = sim.ledger.identifies[-1].at + settings.identify_window_s
@@ -195,7 +202,7 @@ def test_a_real_client_gets_every_message_resumes_after_op_7_and_identifies_afte
         assert sorted(identified) == [(0, "ready"), *((shard, "ready") for shard in range(library.shards))]
         assert [connection.host for connection in sim.ledger.connections] == [
             *["gateway"] * library.shards,
-            *["resume", "resume", "gateway"],
+            *["resume", "resume", "resume", "gateway"],
         ]
         assert {connection.query["compress"] for connection in sim.ledger.connections} == {library.compress}
         assert sim.ledger.rules_broken() == set(library.breaks), sim.ledger.violations
