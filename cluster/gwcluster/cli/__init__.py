@@ -12,6 +12,7 @@ from gwcluster.wire.exits import Exit
 
 COMMANDS: Final = {
     "run": "Run a cluster in the foreground.",
+    "plan": "Say what a start would cost, and whether it may happen.",
     "tail": "Print events as they come.",
     "check": "Validate a configuration file.",
     "schema": "Print the JSON Schema of the configuration file.",

@@ -21,25 +21,17 @@ log = logging.getLogger(__name__)
 
 
 def budget_of(
-    info: GatewayInfo,
-    start: Start,
-    ledger: Ledger,
-    *,
-    now: float,
-    wall: float,
-    reserve: float,
-    use_reserve: bool = False,
+    info: GatewayInfo, start: Start, spent: int, *, now: float, reserve: float, use_reserve: bool = False
 ) -> Budget:
     """Return what may be spent on a start, by Discord's answer and our own count.
 
     Args:
-        now: monotonic seconds.
-        wall: Unix seconds.
+        info: Discord's answer.
+        start: what is to run.
+        spent: identifies of the last 24 h.
+        now: the seconds in which the budget's moment of reset is to be told.
         reserve: part of the daily limit, 0.0 to 1.0.
         use_reserve: the operator lets this start have what it needs of the reserve.
-
-    Raises:
-        LedgerError: our own count can't be read.
     """
     return Budget.of(
         info.total,
@@ -47,7 +39,7 @@ def budget_of(
         now + info.reset_after_s,
         fraction=reserve,
         shards=len(start.ids),
-        spent=ledger.spent_since(wall - DAY_S),
+        spent=spent,
         approved=len(start.identifying) if use_reserve else 0,
     )
 
@@ -151,9 +143,8 @@ class Limits:
         return budget_of(
             info,
             self._start,
-            self._ledger,
+            self._ledger.spent_since(wall - DAY_S),
             now=self._clock(),
-            wall=wall,
             reserve=self._reserve,
             use_reserve=self._use_reserve,
         )

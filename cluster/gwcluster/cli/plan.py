@@ -1,0 +1,186 @@
+"""`gwcluster plan FILE` (does): what a start would cost, how long it takes, and whether it may happen."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from gwcluster.backoff import Backoff
+from gwcluster.config import Config, load
+from gwcluster.discord import is_loopback_url
+from gwcluster.identify.bootstrap import fetch, rest_session
+from gwcluster.identify.caution import Caution
+from gwcluster.identify.gateway_info import GatewayInfo, Ok, Refused, Retry, decide
+from gwcluster.identify.ledger import DAY_S, Ledger
+from gwcluster.identify.limits import budget_of
+from gwcluster.identify.outlook import Outlook
+from gwcluster.identify.standing import beginning, look, resuming
+from gwcluster.identify.start import Start, StartError, ranges
+from gwcluster.spans import moment, span
+from gwcluster.state_folder import ledger_in, owner_of, shards_in
+from gwcluster.wire.exits import Exit
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="One JSON object; moments are Unix seconds.")
+@click.pass_context
+def command(ctx: click.Context, file: Path, as_json: bool) -> None:
+    """Ask Discord what a start of FILE would cost, and say whether it may happen.
+
+    Looks at the state folder, also of a cluster that runs, and changes nothing there; Discord is asked once.
+    Exits with 0 if the start may happen, 1 if not or only in part, 64 if Discord refuses the token.
+    """
+    config = load(file, environ=os.environ)
+    found = asyncio.run(_outlook(config, time.time()))
+    if isinstance(found, Refused):
+        click.echo(
+            json.dumps({"may_start": False, "refused": True, "hitches": [{"reason": found.reason}]})
+            if as_json
+            else found.reason
+        )
+        ctx.exit(Exit.REFUSED)
+    if as_json:
+        click.echo(json.dumps({"name": config.name} | found.document()))
+    else:
+        show(Console(), config.name, found)
+    ctx.exit(Exit.FAILED if found.hitches else Exit.DONE)
+
+
+async def _outlook(config: Config, now: float) -> Outlook | Refused:
+    path = ledger_in(config.state)
+    ledger = Ledger(path, clock=time.time, copy=True) if path.exists() else None
+    not_before = ledger.not_before if ledger else None
+    answer = await _ask(config, now) if not_before is None else _forbidden(not_before, now)
+    if isinstance(answer, Refused):
+        return answer
+    info, silence = (answer, None) if isinstance(answer, GatewayInfo) else (None, answer.why)
+    start, objection = _start(config, ledger, info, now)
+    budget = None
+    if info is not None and start is not None:
+        spent = ledger.spent_since(now - DAY_S) if ledger else 0
+        budget = budget_of(info, start, spent, now=now, reserve=config.identify.reserve)
+    caution = Caution(total=info.total if info else 1000, jitter=lambda: 1.0)
+    if ledger is not None:
+        caution.remember(ledger.past(0.0), budget.spendable if budget else 0)
+    caution.breaker.settle(now)
+    return Outlook(
+        now=now,
+        start=start,
+        objection=objection,
+        info=info,
+        silence=silence,
+        budget=budget,
+        spent=ledger.spent_since(now - DAY_S) if ledger else 0,
+        breaker=caution.breaker,
+        not_before=not_before,
+        owner=owner_of(config.state),
+    )
+
+
+async def _ask(config: Config, now: float) -> GatewayInfo | Refused | Retry:
+    api = config.gateway.api
+    async with rest_session() as rest:
+        answer = await fetch(rest, api, config.token.get_secret_value(), version=version("gwcluster"))
+    backoff = Backoff(jitter=random.random)
+    verdict = decide(
+        answer, now_wall=now, backoff=backoff, jitter=random.random, loopback_ok=is_loopback_url(api)
+    )
+    match verdict:
+        case Ok(info):
+            return info
+        case Retry(after_s, why, told=True):
+            return Retry(after_s, f"{why}: ask again at {moment(now + after_s, now)}", told=True)
+        case _:
+            return verdict
+
+
+def _forbidden(not_before: float, now: float) -> Retry:
+    why = f"it told the cluster not to ask again before {moment(not_before, now)}"
+    return Retry(not_before - now, why, told=True)
+
+
+def _start(
+    config: Config, ledger: Ledger | None, info: GatewayInfo | None, now: float
+) -> tuple[Start | None, str | None]:
+    sessions = look(shards_in(config.state), token=config.token.get_secret_value(), now=now)
+    known = ledger.known if ledger else None
+    try:
+        start = resuming(config, sessions, known)
+        if start is None and info is not None:
+            start = beginning(config, sessions, known, info)
+    except StartError as error:
+        return None, str(error)
+    return start, None
+
+
+def show(console: Console, name: str, outlook: Outlook) -> None:
+    """Print an outlook for a person who has to decide something."""
+    if outlook.refused:
+        console.print(Text(f"✗ {name} may not start: `run` would exit with 1", "bold red"))
+    elif outlook.hitches:
+        console.print(Text(f"✗ {name} may start only in part", "bold red"))
+    else:
+        console.print(Text(f"✓ {name} may start", "bold green"))
+    for hitch in outlook.hitches:
+        console.print(Padding(Text(f"{hitch.reason}.", "red"), (0, 0, 0, 2)))
+        console.print(Padding(Text(f"→ {hitch.remedy}."), (0, 0, 0, 2)))
+    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for row in _rows(outlook):
+        table.add_row(*(Text(cell) for cell in row))
+    console.print()
+    console.print(table)
+
+
+def _rows(outlook: Outlook) -> list[tuple[str, str]]:
+    start, info, budget, now = outlook.start, outlook.info, outlook.budget, outlook.now
+    rows: list[tuple[str, str]] = []
+    if start is not None:
+        recommended = (
+            f", and Discord recommends {info.shards}" if info and info.shards != start.shards else ""
+        )
+        rows.append(("shards", f"{len(start.ids)} of {start.shards}{recommended}"))
+        rows.append(("resume", _some(start.resumable, "costs nothing")))
+        cost = f"{len(start.identifying)} identifies"
+        if info is not None:
+            cost += f", at least {span(start.least_s(info.max_concurrency))}"
+        rows.append(("identify", _some(start.identifying, cost)))
+    if info is not None:
+        rows.append(("max_concurrency", f"{info.max_concurrency}"))
+        rows.append(("left today", f"{info.remaining} of {info.total}, says Discord"))
+    rows.append(("last 24 h", f"{outlook.spent} spent, says the ledger"))
+    if budget is not None:
+        rows.append(("reserve", f"{budget.reserve}, so {budget.spendable} may be spent"))
+    if info is not None:
+        rows.append(("reset", moment(now + info.reset_after_s, now)))
+    if outlook.not_before is not None:
+        rows.append(("REST", f"not before {moment(outlook.not_before, now)}"))
+    rows.append(("breaker", _breaker(outlook)))
+    rows.append(
+        ("running", "no" if outlook.owner is None else f"process {outlook.owner}; this is about its restart")
+    )
+    return rows
+
+
+def _some(shards: frozenset[int] | tuple[int, ...], cost: str) -> str:
+    return f"{len(shards)} ({ranges(shards)}): {cost}" if shards else "none"
+
+
+def _breaker(outlook: Outlook) -> str:
+    bore = f"{outlook.breaker.fruitless} identifies bore nothing; {outlook.breaker.limit} open it"
+    if outlook.breaker.probe_at is None:
+        return f"closed: {bore}"
+    return f"open: {bore}, next try at {moment(outlook.breaker.probe_at, outlook.now)}"

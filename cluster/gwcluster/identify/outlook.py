@@ -1,0 +1,136 @@
+"""What a start would cost and whether it may happen, from all that is known of it (pure)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from gwcluster.identify.breaker import Breaker
+from gwcluster.identify.budget import Budget
+from gwcluster.identify.gateway_info import GatewayInfo
+from gwcluster.identify.start import Start, ranges, refusal, shortage, waiting
+from gwcluster.spans import moment
+
+
+@dataclass(frozen=True, slots=True)
+class Hitch:
+    """Something that keeps a start from happening, and what helps."""
+
+    reason: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """A start, seen from Unix second `now`; moments are Unix seconds, but the budget's too.
+
+    Attributes:
+        start: None if not even the shard count is known.
+        objection: why such a start is refused whatever the budget, if it is.
+        info: Discord's answer.
+        silence: why there is none.
+        budget: None without an answer.
+        spent: identifies of the last 24 h by our own ledger.
+        breaker: as the ledger leaves it.
+        not_before: until when Discord must not be asked.
+        owner: process that runs the cluster.
+    """
+
+    now: float
+    start: Start | None
+    objection: str | None
+    info: GatewayInfo | None
+    silence: str | None
+    budget: Budget | None
+    spent: int
+    breaker: Breaker
+    not_before: float | None
+    owner: int | None
+
+    @property
+    def refused(self) -> bool:
+        """Whether `run` would not even begin; otherwise it starts what it can."""
+        if self.objection is not None:
+            return True
+        lack = self.start and self.budget and shortage(self.start, self.budget, "")
+        return bool(lack and self.start and refusal(self.start, lack, fresh=False))
+
+    @property
+    def hitches(self) -> list[Hitch]:
+        """What speaks against the whole of the start; nothing: it may happen."""
+        if self.objection is not None:
+            return [Hitch(self.objection, "Nothing starts before one of the two is done")]
+        start = self.start
+        if start is not None and not start.identifying:
+            return []
+        found: list[Hitch] = []
+        if self.silence is not None:
+            found.append(self._unanswered(start, self.silence))
+        if start is not None and self.budget is not None:
+            lack = shortage(start, self.budget, moment(self.budget.reset_at, self.now))
+            if lack is not None:
+                found.append(self._short(start, self.budget, lack))
+        if self.breaker.probe_at is not None:
+            found.append(
+                Hitch(
+                    f"{self.breaker.fruitless} identifies of the last 24 h gained no shard that lasted "
+                    "a minute: one shard tries every 5 minutes until one lasts",
+                    "Look into the log for why shards are refused; the next try may leave at "
+                    f"{moment(self.breaker.probe_at, self.now)}",
+                )
+            )
+        return found
+
+    def _unanswered(self, start: Start | None, silence: str) -> Hitch:
+        if start is None:
+            remedy = (
+                "With `shards.count: auto` nothing starts before Discord answers; `run` asks until it does"
+            )
+        else:
+            remedy = (
+                f"`run` resumes {len(start.resumable)} shards at once; shards {ranges(start.identifying)} "
+                "wait until Discord answers"
+            )
+        return Hitch(f"Discord was not asked, or did not answer: {silence}", remedy)
+
+    def _short(self, start: Start, budget: Budget, lack: str) -> Hitch:
+        if refusal(start, lack, fresh=False) is not None:
+            return Hitch(
+                f"{lack}. {start.given_up} sessions can still be resumed, but not with this configuration",
+                "Put the old shard count and intents back, wait for the reset, or `run --use-reserve`",
+            )
+        assert self.info is not None, "there is no budget without an answer"
+        late = waiting(start, budget, self.info.max_concurrency)
+        return Hitch(
+            lack,
+            f"Wait for the reset. `run` starts what it can; shards {ranges(late)} then wait until the reset, "
+            "unless --use-reserve lets them have of the reserve",
+        )
+
+    def document(self) -> dict[str, Any]:
+        """Return all of it for programs."""
+        start, info, budget = self.start, self.info, self.budget
+        return {
+            "may_start": not self.hitches,
+            "refused": self.refused,
+            "hitches": [{"reason": hitch.reason, "remedy": hitch.remedy} for hitch in self.hitches],
+            "shards": start and start.shards,
+            "ids": start and list(start.ids),
+            "resume": start and sorted(start.resumable),
+            "identify": start and list(start.identifying),
+            "least_s": start and info and start.least_s(info.max_concurrency),
+            "recommended": info and info.shards,
+            "max_concurrency": info and info.max_concurrency,
+            "total": info and info.total,
+            "remaining": info and info.remaining,
+            "reset_at": info and self.now + info.reset_after_s,
+            "reset_after_s": info and info.reset_after_s,
+            "spent_24h": self.spent,
+            "reserve": budget and budget.reserve,
+            "spendable": budget and budget.spendable,
+            "fruitless_24h": self.breaker.fruitless,
+            "next_try_at": self.breaker.probe_at,
+            "not_before": self.not_before,
+            "unanswered": self.silence,
+            "running_pid": self.owner,
+        }
