@@ -60,6 +60,9 @@ class Handshake:
         """Judge an IDENTIFY, in the order in which Discord's refusals go before one another."""
         shard, shards = named_place(data) or (None, None)
 
+        if link.phase is Phase.GREETED:
+            link.shard = shard
+
         def refuse(refusal: Refusal) -> list[Effect]:
             outcome = str(int(refusal.code))
             self.links.ledger.add(Identify(now, link.id, shard, shards, None, outcome, None))
@@ -72,7 +75,6 @@ class Handshake:
         if link.phase is not Phase.GREETED:
             detail = "IDENTIFY on a connection that had one"
             return refuse(Refusal(CloseCode.ALREADY_AUTHENTICATED, "already_authenticated", detail))
-        link.shard = shard
         verdict = judge(data, self.settings, lambda place: len(self.world.guilds_of(*place)))
         if isinstance(verdict, Refusal):
             if verdict.rule == "missing_intents" and self.settings.missing_intents == "second_hello":

@@ -8,10 +8,11 @@ from typing import Any
 
 from gwsimulator.effects import Cut, Effect, Freeze, Hangup, Send
 from gwsimulator.faults import Faults
+from gwsimulator.invariants import broken
 from gwsimulator.ledger import Ledger
 from gwsimulator.rules import Gateway
 from gwsimulator.settings import Settings
-from gwsimulator.world import World
+from gwsimulator.world import Event, World
 
 QUERY = {"v": "10", "encoding": "json"}
 GUILDS_AND_MESSAGES = 1 | 512
@@ -98,6 +99,24 @@ class Rig:
                     self.ended[link] = None
                 case Freeze():
                     pass
+
+    def live_for(self, link: int, seconds: float, every_s: float = 41.25) -> None:
+        """Let time pass on a connection that beats as it should, with the last number it got."""
+        end = self.now + seconds
+        while self.now + every_s <= end:
+            self.run_for(every_s)
+            holder = self.gateway.links.get(link)
+            session = holder.session if holder else None
+            self.send(link, 1, session.seq if session else None)
+        self.run_for(end - self.now)
+
+    def happen(self, name: str = "A", shard: int = 0) -> None:
+        """Dispatch something to a shard's sessions."""
+        self.perform(self.gateway.delivery.tell(shard, Event(name, b"{}", None), self.now))
+
+    def broken(self, **terms: Any) -> list[str]:
+        """Return which invariants were broken until now."""
+        return broken(self.ledger, self.settings, **{"until": self.now, **terms})
 
     def rules_broken(self) -> list[str]:
         return [violation.rule for violation in self.ledger.violations]

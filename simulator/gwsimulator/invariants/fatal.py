@@ -24,19 +24,21 @@ def silence_after_fatal(ledger: Ledger) -> Iterator[str]:
     After one that concerns all of the cluster no shard identifies any more; those that had a session may
     resume it. If there were none, nobody dials at all.
     """
-    started: list[Identify | Resume] = [*ledger.identifies, *ledger.resumes]
-    links = {one.link for one in started}
+    links = {one.link for one in ledger.identifies} | {one.link for one in ledger.resumes}
     dials = [one.at for one in ledger.connections if one.link not in links]
     dials += [one.at for one in ledger.refused if one.status is not None]
+    shards = {one.session: one.shard for one in ledger.identifies if one.session is not None}
+    started: list[tuple[Identify | Resume, int | None]] = [(one, one.shard) for one in ledger.identifies]
+    started += [(one, shards.get(one.session, one.shard)) for one in ledger.resumes]
     told: set[str] = set()
     for close in ledger.closes:
         if close.by != "server" or close.code not in _FOR_ALL | _FOR_COUNT | _FOR_SHARD:
             continue
         count = next((one.shards for one in ledger.identifies if one.link == close.link), None)
         late = [
-            f"{type(one).__name__.upper()} of shard {one.shard} at {one.at:.3f}"
-            for one in started
-            if one.at > close.at and _is_forbidden(one, close, count)
+            f"{type(one).__name__.upper()} of shard {shard} at {one.at:.3f}"
+            for one, shard in started
+            if one.at > close.at and _is_forbidden(one, shard, close, count)
         ]
         if close.code in _FOR_ALL and not _others_lived(ledger, close):
             late += [f"a dial at {at:.3f}" for at in dials if at > close.at + _IN_FLIGHT_S]
@@ -46,9 +48,9 @@ def silence_after_fatal(ledger: Ledger) -> Iterator[str]:
                 yield f"{what}, after {close.code} of shard {close.shard} at {close.at:.3f}"
 
 
-def _is_forbidden(start: Identify | Resume, close: Close, count: int | None) -> bool:
+def _is_forbidden(start: Identify | Resume, shard: int | None, close: Close, count: int | None) -> bool:
     same_count = isinstance(start, Resume) or count is None or start.shards == count
-    if start.shard is not None and start.shard == close.shard and (same_count or close.code in _FOR_ALL):
+    if shard is not None and shard == close.shard and (same_count or close.code in _FOR_ALL):
         return True
     if isinstance(start, Resume):
         return False
