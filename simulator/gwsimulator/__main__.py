@@ -9,15 +9,28 @@ import signal
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from gwsimulator.player import play
+from gwsimulator.scenario import Scenario
+from gwsimulator.scenario_tree import ScenarioError
 from gwsimulator.server import Simulator
 from gwsimulator.settings import MIXES, Settings
+from gwsimulator.shelf import load, shipped
+from gwsimulator.summary import summary
 
 if TYPE_CHECKING:
     from typing import TextIO
+
+
+def _list(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    """Print the scenarios that come with the simulator, and end."""
+    if wanted and not context.resilient_parsing:
+        for scenario in shipped():
+            click.echo(f"{scenario.name:18} {scenario.about.strip()}")
+        context.exit()
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -46,6 +59,15 @@ if TYPE_CHECKING:
     help="Write what happens there, as JSON lines.",
 )
 @click.option("--ledger-payloads", is_flag=True, help="With whole payloads (base64) instead of digests.")
+@click.option("--scenario", "wanted", default=None, metavar="NAME|FILE", help="Play this script of faults.")
+@click.option(
+    "--scenarios",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_list,
+    help="List the scripts and exit.",
+)
 @click.option("--die-with-parent", is_flag=True, help="Exit when standard input ends.")
 def main(
     shards: int,
@@ -61,29 +83,29 @@ def main(
     token: str | None,
     ledger: Path | None,
     ledger_payloads: bool,
+    wanted: str | None,
     die_with_parent: bool,
 ) -> None:
     """A stand-in Discord on 127.0.0.1: REST and gateway, with Discord's rules.
 
-    Prints one line when it is ready; stop it with SIGTERM or Ctrl-C.
+    Prints one line when it is ready; stop it with SIGTERM or Ctrl-C. A scenario's settings count unless
+    the same are given here; it says on standard error what it does, and sums up at the end.
     """
-    try:
-        settings = Settings(
-            shards=shards,
-            guilds=guilds,
-            rate=rate,
-            mix=mix,
-            max_concurrency=max_concurrency,
-            identify_window_s=identify_window,
-            daily_limit=daily_limit,
-            heartbeat_interval_ms=heartbeat_interval,
-            seed=seed,
-            port=port,
-            token=token,
-            keep_dispatches=0,
-        )
-    except ValueError as wrong:
-        raise click.UsageError(str(wrong)) from wrong
+    scenario = _load(wanted)
+    settings = _settings(
+        scenario,
+        shards=shards,
+        guilds=guilds,
+        rate=rate,
+        mix=mix,
+        max_concurrency=max_concurrency,
+        identify_window=identify_window,
+        daily_limit=daily_limit,
+        heartbeat_interval=heartbeat_interval,
+        seed=seed,
+        port=port,
+        token=token,
+    )
     with contextlib.ExitStack() as stack:
         file: TextIO | None = None
         if ledger is not None:
@@ -91,11 +113,45 @@ def main(
                 file = stack.enter_context(ledger.open("a", encoding="utf-8"))
             except OSError as wrong:
                 raise click.UsageError(f"--ledger {ledger}: {wrong.strerror}") from wrong
-        asyncio.run(_run(settings, file, ledger_payloads=ledger_payloads, die_with_parent=die_with_parent))
+        asyncio.run(
+            _run(settings, scenario, file, ledger_payloads=ledger_payloads, die_with_parent=die_with_parent)
+        )
+
+
+def _load(wanted: str | None) -> Scenario | None:
+    try:
+        return None if wanted is None else load(wanted)
+    except ScenarioError as wrong:
+        raise click.UsageError(f"--scenario:\n{wrong}") from wrong
+
+
+def _settings(scenario: Scenario | None, **options: Any) -> Settings:
+    """Return the settings: the command line's, before the scenario's, before the defaults."""
+    context = click.get_current_context()
+    renamed = {"identify_window": "identify_window_s", "heartbeat_interval": "heartbeat_interval_ms"}
+    chosen: dict[str, Any] = {}
+    for name, value in options.items():
+        field = renamed.get(name, name)
+        by_default = context.get_parameter_source(name) is click.core.ParameterSource.DEFAULT
+        if not (by_default and scenario is not None and field in scenario.settings):
+            chosen[field] = value
+    try:
+        return Settings(**{"keep_dispatches": 0, **(scenario.settings if scenario else {}), **chosen})
+    except ValueError as wrong:
+        raise click.UsageError(str(wrong)) from wrong
+
+
+def _say(at_s: float, words: str) -> None:
+    click.echo(f"gwsimulator: {at_s:7.1f} s  {words}", err=True)
 
 
 async def _run(
-    settings: Settings, file: TextIO | None, *, ledger_payloads: bool, die_with_parent: bool
+    settings: Settings,
+    scenario: Scenario | None,
+    file: TextIO | None,
+    *,
+    ledger_payloads: bool,
+    die_with_parent: bool,
 ) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -111,7 +167,25 @@ async def _run(
             threading.Thread(target=_await_end_of_stdin, args=(loop, stop), daemon=True).start()
         click.echo(f"gwsimulator: listening, api {simulator.api}")
         sys.stdout.flush()
-        await stop.wait()
+        if scenario is None:
+            await stop.wait()
+        else:
+            await _rehearse(scenario, simulator, stop)
+
+
+async def _rehearse(scenario: Scenario, simulator: Simulator, stop: asyncio.Event) -> None:
+    """Play the scenario, go on serving after it, and sum up when all is over."""
+    playing = asyncio.create_task(play(scenario, simulator, _say), name=scenario.name)
+    stopping = asyncio.create_task(stop.wait(), name="stop")
+    await asyncio.wait((playing, stopping), return_when=asyncio.FIRST_COMPLETED)
+    if playing.done():
+        await playing
+        click.echo("gwsimulator: goes on without faults until it is stopped", err=True)
+        await stopping
+    playing.cancel()
+    await asyncio.wait((playing,))
+    for line in summary(simulator.ledger, simulator.rules.sessions.lost):
+        click.echo(f"gwsimulator: {line}", err=True)
 
 
 def _await_end_of_stdin(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:

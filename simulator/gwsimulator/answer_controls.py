@@ -111,14 +111,23 @@ class AnswerControls(Orders):
         status: int,
         headers: Mapping[str, str] | None = None,
         body: bytes | str = b"",
-        times: int = 1,
+        times: int | None = 1,
         delay_s: float = 0.0,
         path: str | None = None,
     ) -> None:
-        """Have REST answer the next `times` calls (of paths that end in `path`) with this; status 0 cuts."""
+        """Have REST answer the next `times` calls with this; None: until `answer_rest`.
+
+        Args:
+            status: of HTTP; 0: reset the connection instead.
+            headers: of the answer.
+            body: of the answer.
+            times: so many calls.
+            delay_s: that much later.
+            path: only calls of paths that end so.
+        """
         raw = body.encode() if isinstance(body, str) else body
         fault = RestFault(status, raw, dict(headers or {}), delay_s, path)
-        self._plan(lambda faults: faults.rest.extend([fault] * times))
+        self._plan(lambda faults: faults.rest.add(fault, times=times))
 
     def answer_rest(self) -> None:
         """Forget what is planned for REST."""

@@ -45,4 +45,7 @@ class Delivery:
             session.seq += 5
         payload = session.stamp(event.name, session.view(event), self.spell)
         self.ledger.dispatch(now, session.id, session.place, session.seq, event.name, payload)
-        return [] if session.link is None else mangled(session.link, payload, mangle)
+        if session.link is None:
+            return []
+        session.told = session.seq  # a RESUMED comes after all that was replayed
+        return mangled(session.link, payload, mangle)

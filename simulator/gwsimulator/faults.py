@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Generic, Literal, TypeVar
 
@@ -134,14 +134,21 @@ class Plan(Generic[T]):
 
     def take(self, where: str | int | None) -> T | None:
         """Return what befalls this host or shard now."""
-        for entry in self._entries:
-            if entry.where in (None, where):
-                if entry.left is not None:
-                    entry.left -= 1
-                    if entry.left == 0:
-                        self._entries.remove(entry)
-                return entry.what
-        return None
+        return self._first(lambda entry: entry.where in (None, where))
+
+    def take_for(self, concerns: Callable[[T], bool]) -> T | None:
+        """Return what befalls an occasion that only the fault itself can tell."""
+        return self._first(lambda entry: concerns(entry.what))
+
+    def _first(self, concerns: Callable[[_Entry[T]], bool]) -> T | None:
+        entry = next(filter(concerns, self._entries), None)
+        if entry is None:
+            return None
+        if entry.left is not None:
+            entry.left -= 1
+            if entry.left == 0:
+                self._entries.remove(entry)
+        return entry.what
 
     def clear(self, where: str | int | None = None) -> None:
         """Forget what is planned for a host or shard, or for all of them."""
@@ -173,7 +180,7 @@ class Faults:
     """The same for RESUMEs."""
     replays: Plan[Break] = field(default_factory=Plan)
     """By shard: for replays that have begun."""
-    rest: list[RestFault] = field(default_factory=list)
+    rest: Plan[RestFault] = field(default_factory=Plan)
 
     def acks_of(self, shard: int | None) -> Acks:
         """Return how a shard's heartbeats are answered."""
@@ -181,8 +188,4 @@ class Faults:
 
     def next_rest(self, path: str) -> RestFault | None:
         """Take what befalls this REST call."""
-        for fault in self.rest:
-            if fault.path is None or path.endswith(fault.path):
-                self.rest.remove(fault)
-                return fault
-        return None
+        return self.rest.take_for(lambda fault: fault.path is None or path.endswith(fault.path))

@@ -36,6 +36,8 @@ class Session:
     expires_at: float | None = None
     live: bool = False
     """READY was sent; before it nothing happens to a session."""
+    told: int = 0
+    """The last number that went to a connection."""
     _buffer: deque[tuple[int, bytes]] = field(default_factory=deque)
     _forgot: int = 0
 
@@ -87,6 +89,8 @@ class Sessions:
 
     _by_id: dict[str, Session] = field(default_factory=dict)
     _by_place: dict[tuple[int, int], list[Session]] = field(default_factory=dict)
+    lost: int = 0
+    """Dispatches of forgotten sessions that never went to a connection."""
 
     def add(self, session: Session) -> None:
         """Keep a new session."""
@@ -100,6 +104,7 @@ class Sessions:
     def drop(self, session: Session) -> None:
         """Forget a session; nothing when it is already forgotten."""
         if self._by_id.pop(session.id, None) is not None:
+            self.lost += session.seq - session.told
             places = self._by_place[session.place]
             places.remove(session)
             if not places:

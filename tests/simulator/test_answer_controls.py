@@ -1,8 +1,11 @@
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from gwsimulator import Simulator
+from gwsimulator import Simulator, rest
+from gwsimulator.answer_controls import AnswerControls
+from gwsimulator.orders import Order
 from support.sim_client import RawClient
+from support.sim_rig import Rig
 from support.sim_scene import live, now, ops, play, resumed
 
 
@@ -164,10 +167,19 @@ def test_connections_can_be_dropped_so_long_after_ready_or_resumed() -> None:
     play(scene)
 
 
-def test_a_rest_fault_can_be_taken_back() -> None:
-    async def scene(sim: Simulator) -> None:
-        sim.rest_fault(status=500, times=100)
-        sim.answer_rest()
-        assert sim.faults.rest == []
+def test_a_rest_fault_can_last_until_it_is_taken_back() -> None:
+    rig = Rig()
+    bot = {"Authorization": "Bot abc", "User-Agent": "DiscordBot (https://example.com, 1.0)"}
 
-    play(scene)
+    def status() -> int:
+        return rest.answer(rig.gateway, "/api/v10/gateway/bot", bot, "ws://gateway.test", rig.now).status
+
+    class InRig(AnswerControls):
+        def order(self, order: Order) -> None:
+            order(rig.gateway, rig.now)
+
+    controls = InRig()
+    controls.rest_fault(status=500, times=None)
+    assert [status() for _ in range(5)] == [500] * 5
+    controls.answer_rest()
+    assert status() == 200

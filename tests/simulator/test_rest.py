@@ -80,7 +80,7 @@ def test_other_paths_are_404() -> None:
 def test_scripted_answers_come_first_and_as_often_as_said() -> None:
     rig = Rig()
     fault = RestFault(429, b'{"retry_after":1.5}', {"Retry-After": "2"}, path="/gateway/bot")
-    rig.faults.rest.extend([fault, fault])
+    rig.faults.rest.add(fault, times=2)
     assert ask(rig, "/api/v10/users/@me")[0] == 200
     assert [ask(rig, "/api/v10/gateway/bot")[0] for _ in range(3)] == [429, 429, 200]
     assert [call.status for call in rig.ledger.rest_calls] == [200, 429, 429, 200]
