@@ -131,6 +131,8 @@ class InLoopWorker:
             if status >= 0:
                 await asyncio.wait([self.drive.link.closed], timeout=2.0)
             self.drive.link.abort()
+        if self.drive is not None and self.drive._timer is not None:
+            self.drive._timer.cancel()  # the dead don't dial
         if self._writer is not None:
             if status >= 0:
                 self.outlet.flush()
