@@ -22,8 +22,8 @@ from gwworker.waiting_room import Waiting, WaitingRoom
 TTL_S: Final = 30.0
 PRESENCE_TTL_S: Final = 60.0
 
-PRESENCE_SPACING_S: Final = 4.0
-"""Discord's documentation named 5 presences in 20 s until 2022, and no number since.
+PRESENCE_SPACING_S: Final = 4.2
+"""Discord's documentation named 5 presences in 20 s until 2022, and no number since. They may arrive closer.
 https://docs.discord.com/developers/events/gateway-events#update-presence"""
 
 OBJECTION_S: Final = 1.0
