@@ -50,10 +50,10 @@ class Reader:
         """Identity of the log.
 
         Raises:
-            LogError: there is no log.
+            LogError: there is no log, or the disk can't read it.
         """
-        for _, path in reversed(self._paths()):
-            if (state := _beginning(path)) is not None:
+        for first, path in reversed(self._paths()):
+            if (state := _beginning(first, path)) is not None:
                 return state.epoch
         raise LogError(f"there is no log in {self._folder}")
 
@@ -62,11 +62,11 @@ class Reader:
         """Oldest offset that is still here: everything before it has expired.
 
         Raises:
-            LogError: there is no log.
+            LogError: there is no log, or the disk can't read it.
         """
         epoch = self.epoch
         for first, path in self._paths():
-            if (found := _beginning(path)) is not None and found.epoch == epoch:
+            if (found := _beginning(first, path)) is not None and found.epoch == epoch:
                 return first
         raise LogError(f"the log in {self._folder} is being removed")
 
@@ -75,12 +75,12 @@ class Reader:
         """Offset of the last event or hole, or None when there was none yet.
 
         Raises:
-            LogError: there is no log.
+            LogError: there is no log, or the disk can't read it.
         """
         epoch = self.epoch
-        for _, path in reversed(self._paths()):
+        for first, path in reversed(self._paths()):
             position = None
-            for position, event in _walk(_read(path), epoch):
+            for position, event in _walk(first, _read(path), epoch):
                 position += event is not None
             if position is not None:
                 return position - 1 if position > 0 else None
@@ -92,7 +92,7 @@ class Reader:
         Offsets that are not in the log are left out; `entries` tells them.
 
         Raises:
-            LogError: there is no log.
+            LogError: there is no log, or the disk can't read it.
         """
         return (entry for entry in self.entries(after) if isinstance(entry, Record))
 
@@ -103,7 +103,7 @@ class Reader:
         given out: what follows it in its segment is a hole.
 
         Raises:
-            LogError: there is no log.
+            LogError: there is no log, or the disk can't read it.
         """
         epoch = self.epoch
         # Listed before any of them is read: a segment that another one follows in this list is complete.
@@ -111,9 +111,9 @@ class Reader:
         expected = None if after is None else after + 1
         if expected is not None:
             paths = paths[sum(first <= expected for first, _ in paths[1:]) :]
-        for _, path in paths:
+        for first, path in paths:
             data = _read(path)
-            for position, event in _walk(data, epoch):
+            for position, event in _walk(first, data, epoch):
                 if expected is None or position > expected:
                     if expected is not None:
                         yield Hole(expected, position - 1)
@@ -129,12 +129,15 @@ class Reader:
             raise LogError(f"there is no log in {self._folder}: {error}") from error
 
 
-def _walk(data: bytes, epoch: str) -> Iterator[tuple[int, Entry | None]]:
-    """Iterate over the offsets at which a segment of `epoch` stands, and the event there, if there is one."""
+def _walk(first: int, data: bytes, epoch: str) -> Iterator[tuple[int, Entry | None]]:
+    """Iterate over the offsets at which a segment of `epoch` stands, and the event there, if there is one.
+
+    A segment under the name of another one, `first`, is nobody's.
+    """
     entries = iter(Scan(data))
     start = next(entries, None)
     state = None if start is None else decode_start(start, data)
-    if state is None or state.epoch != epoch:
+    if state is None or state.epoch != epoch or state.next_offset != first:
         return
     yield state.next_offset, None
     for entry in entries:
@@ -162,13 +165,18 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except FileNotFoundError:
         return b""
+    except OSError as error:
+        raise LogError(f"can't read {path}: {error}") from error
 
 
-def _beginning(path: Path) -> State | None:
-    """Return what a segment begins with, None if that is unreadable or has expired."""
+def _beginning(first: int, path: Path) -> State | None:
+    """Return what a segment begins with, None if that is unreadable, another's, or has expired."""
     try:
         data = read_first(path)
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise LogError(f"can't read {path}: {error}") from error
     entry = next(iter(Scan(data)), None)
-    return None if entry is None else decode_start(entry, data)
+    state = None if entry is None else decode_start(entry, data)
+    return None if state is None or state.next_offset != first else state

@@ -119,6 +119,15 @@ class Scan:
                 self.ending = Ending.DAMAGED
                 return
             name = body + FIXED.size
+            if (kind == EVENT and not data[name : name + names].isascii()) or (
+                kind == HOLE and not _is_hole(data[end - payloads : end], offset)
+            ):
+                self.ending = Ending.DAMAGED  # no writer's, though its checksum is right
+                return
             self.end = end
             yield Entry(kind, session, offset, seq, at, name, name + names, name + names + headers, end)
         self.ending = Ending.WHOLE
+
+
+def _is_hole(payload: bytes, first: int) -> bool:
+    return len(payload) == _LAST.size and hole_end(payload) >= first

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from gwcluster.log.record import CLOSED, Ending, Scan
-from gwcluster.log.segments import Segment, list_segments, remove_unfinished
+from gwcluster.errors import LogError
+from gwcluster.log.record import CLOSED, EVENT, Ending, Scan
+from gwcluster.log.segments import MAX_OFFSET, Segment, list_segments, remove_unfinished
 from gwcluster.log.state import State, decode_start
 
 SKIP: Final = 1 << 30
@@ -43,7 +44,7 @@ def recover(folder: Path, *, shard: int, shards: int, boot: str) -> Recovered | 
     Only the holder of the lock may call this: what is of no use is removed.
 
     Raises:
-        LogError: a newer gwcluster wrote the log.
+        LogError: a newer gwcluster wrote the log, or there are no offsets left.
         OSError: the folder can't be read.
     """
     remove_unfinished(folder)
@@ -85,10 +86,14 @@ def _read(segment: Segment) -> _Found | None:
     entries = iter(scan)
     first = next(entries, None)
     state = None if first is None else decode_start(first, data)
-    if state is None:
+    if state is None or state.next_offset != segment.first:  # a segment under another's name is nobody's
         return None
     last = first
     for last in entries:
+        if (
+            last.kind == EVENT and last.offset != state.next_offset
+        ):  # good in itself, but not where it belongs
+            return _Found(segment, state, scan.end, Ending.DAMAGED, closed=False)
         state.apply(last, data)
     assert scan.ending is not None, "an exhausted scan has an ending"
     assert last is not None, "there was a first record"
@@ -107,7 +112,10 @@ def _go_on(found: _Found, segments: list[Segment], boot: str, *, unreadable: boo
     for reason, applies in reasons.items():
         if applies:
             _log.warning("log segment %s: %s; its last events may be missing", found.segment.path, reason)
-    if any(reasons.values()):
+    damaged = any(reasons.values())
+    if damaged:
         state.skip_to(max(state.next_offset, segments[-1].first) + SKIP)
-        return Recovered(state, segments, good_bytes=None)
-    return Recovered(state, segments, good_bytes=None if rebooted else found.good_bytes)
+    if state.next_offset >= MAX_OFFSET:
+        folder = found.segment.path.parent
+        raise LogError(f"the log in {folder} would go on at offset {state.next_offset}: remove it")
+    return Recovered(state, segments, good_bytes=None if damaged or rebooted else found.good_bytes)

@@ -10,6 +10,9 @@ from typing import Final
 
 from gwcluster.log.record import PREFIX, Scan
 
+MAX_OFFSET: Final = 1 << 53
+"""No offset comes near it: beyond, the numbers of many JSON readers are no longer whole."""
+
 _SEGMENT: Final = re.compile(r"([0-9]{20})\.log")
 _MAX_START_BYTES: Final = 1 << 20
 _UNFINISHED: Final = re.compile(r"[0-9]{20}\.tmp")
@@ -34,7 +37,7 @@ class Segment:
 def segment_paths(folder: Path) -> list[tuple[int, Path]]:
     """Return first offset and path of every segment, oldest first; foreign files are none."""
     names = [match for path in folder.iterdir() if (match := _SEGMENT.fullmatch(path.name))]
-    return sorted((int(match[1]), folder / match[0]) for match in names)
+    return sorted((first, folder / match[0]) for match in names if (first := int(match[1])) < MAX_OFFSET)
 
 
 def list_segments(folder: Path) -> list[Segment]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from gwcluster.errors import LogError
 from gwcluster.log.record import EVENT, HOLE, NO_SEQ, START, Entry, encode, hole_end
 
 FORMAT: Final = 1
+_EPOCH: Final = re.compile("[0-9a-f]{16}")
 
 
 @dataclass(slots=True)
@@ -87,25 +89,35 @@ def decode_start(entry: Entry, data: bytes) -> State | None:
     version = fields.get("format")
     if isinstance(version, int) and version > FORMAT:
         raise LogError(f"a log of format {version}; this gwcluster reads up to {FORMAT}: upgrade it")
-    try:
-        return State(
-            epoch=str(fields["epoch"]),
-            shard=int(fields["shard"]),
-            shards=int(fields["shards"]),
-            boot=str(fields["boot"]),
-            next_offset=entry.offset,
-            session=entry.session,
-            seq=None if entry.seq == NO_SEQ else entry.seq,
-            last_offsets={str(name): int(last) for name, last in fields["names"].items()},
-            floor=None if fields["floor"] is None else int(fields["floor"]),
-        )
-    except (KeyError, TypeError, ValueError, AttributeError):
+    epoch, boot, names = fields.get("epoch"), fields.get("boot"), fields.get("names")
+    shard, shards, floor = fields.get("shard"), fields.get("shards"), fields.get("floor")
+    if not (isinstance(epoch, str) and _EPOCH.fullmatch(epoch) and isinstance(boot, str)):
         return None
+    if not (_is_count(shard) and _is_count(shards) and isinstance(names, dict)):
+        return None
+    lasts = [*names.values(), *([] if floor is None else [floor])]
+    if not all(_is_count(last) and last < entry.offset for last in lasts):
+        return None
+    return State(
+        epoch=epoch,
+        shard=shard,
+        shards=shards,
+        boot=boot,
+        next_offset=entry.offset,
+        session=entry.session,
+        seq=None if entry.seq == NO_SEQ else entry.seq,
+        last_offsets=names,
+        floor=floor,
+    )
+
+
+def _is_count(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def _object(data: bytes) -> dict[str, Any]:
     try:
         value = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}

@@ -126,6 +126,23 @@ def test_another_process_reads_what_is_flushed(tmp_path: Path) -> None:
     writer.close()
 
 
+def test_what_the_disk_cannot_read_is_an_error_that_names_the_segment(tmp_path: Path) -> None:
+    writer = open_log(tmp_path)
+    put(writer, "READY")
+    bad = tmp_path / f"{5:020d}.log"
+    bad.mkdir()
+    reader = Reader(tmp_path)
+    for ask in (
+        lambda: reader.epoch,
+        lambda: reader.last,
+        lambda: reader.oldest,
+        lambda: [*reader.entries()],
+    ):
+        with pytest.raises(LogError, match=bad.name):
+            ask()
+    writer.close()
+
+
 def test_no_log_is_an_error_that_names_the_folder(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "none"):
         with pytest.raises(LogError, match=folder.name):

@@ -84,5 +84,13 @@ def test_any_bytes_end_a_scan_without_an_error(noise: bytes) -> None:
     assert end <= len(ONE) + len(noise)
 
 
+def test_what_no_writer_writes_is_damage_though_its_checksum_is_right() -> None:
+    name = b"".join(encode(EVENT, b"R\xc3\x89ADY", b"\x80", b"{}", 1, 1, 2, 10_000.0))
+    short = b"".join(encode(HOLE, b"", b"", b"\x09\x00", 0, 1, None, 10_000.0))
+    for bad in (name, short, encode_hole(9, 8, 10_000.0)):
+        assert scan(ONE + bad + MARK) == (scan(ONE)[0], Ending.DAMAGED, len(ONE))
+    assert scan(ONE + encode_hole(9, 9, 10_000.0))[1] is Ending.WHOLE
+
+
 def test_the_kinds_are_these() -> None:
     assert (EVENT, MARKER, HOLE, CLOSED) == (2, 3, 4, 5)

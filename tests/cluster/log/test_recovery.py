@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gwcluster.errors import LogError
 from gwcluster.log import Hole, Reader, Record, Writer
-from gwcluster.log.record import START, encode
+from gwcluster.log.record import START, Scan, encode
 from gwcluster.wire.events import decode_header
 from support.shard_log import AT, BIG, damage, new_epoch, open_log, put, segments
 
@@ -169,6 +169,49 @@ def test_a_log_that_was_closed_goes_on_without_a_gap_in_another_boot(tmp_path: P
     killed = open_log(tmp_path, boot=lambda: "boot-3", new_epoch=no_epoch)
     assert killed.next_offset == 2
     killed.close()
+
+
+def test_an_event_out_of_its_place_is_damage_so_that_no_offset_is_used_twice(tmp_path: Path) -> None:
+    writer = open_log(tmp_path)
+    put(writer, "READY")
+    put(writer, *["TYPING_START"] * 8)
+    abandon(writer)
+    data = segments(tmp_path)[0].read_bytes()
+    start, ready, *_ = Scan(data)
+    segments(tmp_path)[0].write_bytes(data + data[start.end : ready.end])
+    writer = open_log(tmp_path, new_epoch=no_epoch)
+    assert writer.next_offset == 9 + SKIP
+    writer.close()
+
+
+def test_a_segment_under_the_name_of_another_offset_is_nobodys(tmp_path: Path) -> None:
+    writer = open_log(tmp_path)
+    put(writer, "READY", "RESUMED")
+    shutil.copyfile(segments(tmp_path)[0], tmp_path / f"{1:020d}.log")
+    put(writer, "READY")
+    assert Reader(tmp_path).last == 2
+    assert [record.offset for record in Reader(tmp_path).records()] == [0, 1, 2]
+    abandon(writer)
+    writer = open_log(tmp_path, new_epoch=no_epoch)
+    assert writer.next_offset == 3 + SKIP, "the copy may have been a newer one's"
+    writer.close()
+
+
+def test_names_beyond_all_offsets_are_foreign_files(tmp_path: Path) -> None:
+    writer = open_log(tmp_path)
+    put(writer, "READY")
+    for first in (9_007_199_254_740_992, 10**20 - 1):
+        (tmp_path / f"{first:020d}.log").write_bytes(b"")
+    abandon(writer)
+    assert Reader(tmp_path).last == 0
+    assert open_log(tmp_path, new_epoch=no_epoch).next_offset == 1
+
+
+def test_a_log_without_offsets_left_is_refused(tmp_path: Path) -> None:
+    open_log(tmp_path).close()
+    (tmp_path / f"{9_007_199_254_740_991:020d}.log").write_bytes(b"")
+    with pytest.raises(LogError, match="would go on at offset 9007200328482815"):
+        open_log(tmp_path)
 
 
 def test_an_unfinished_segment_is_cleared_away(tmp_path: Path) -> None:

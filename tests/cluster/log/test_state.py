@@ -51,6 +51,37 @@ def test_behind_a_hole_every_chain_hangs_on_the_holes_last_offset() -> None:
     assert (state.next_offset, state.last_offsets, state.floor) == (10, {"READY": 9}, 9)
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"epoch": "x"},
+        {"epoch": None},
+        {"shard": "3"},
+        {"shard": float("inf")},
+        {"shards": True},
+        {"boot": 1},
+        {"floor": -1},
+        {"floor": 7},
+        {"names": []},
+        {"names": {"READY": 7}},  # the segment begins with offset 7
+        {"names": {"READY": 10**30}},
+        {"names": {"READY": 0.5}},
+        {"names": {"READY": None}},
+    ],
+)
+def test_a_beginning_that_no_writer_writes_is_none(changed: dict[str, object]) -> None:
+    begun = next(iter(Scan(encode_start(STATE, 10_000.0))))
+    fields = json.loads(encode_start(STATE, 10_000.0)[begun.payload :])
+    payload = json.dumps(fields | changed).encode()
+    assert decode(b"".join(encode(START, b"", b"", payload, 2, 7, 40, 10_000.0))) is None
+    same = json.dumps(fields).encode()
+    assert decode(b"".join(encode(START, b"", b"", same, 2, 7, 40, 10_000.0))) == STATE
+
+
+def test_a_beginning_too_deep_for_python_is_none() -> None:
+    assert decode(b"".join(encode(START, b"", b"", b"[" * 100_000, 2, 7, 40, 10_000.0))) is None
+
+
 def test_a_newer_format_is_refused_and_not_mistaken_for_damage() -> None:
     newer = b"".join(encode(START, b"", b"", b'{"format":2}', 0, 0, None, 10_000.0))
     with pytest.raises(LogError, match="format 2"):
