@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from gwcluster.log import Reader
-from gwsimulator import Settings, ThreadedSimulator, in_thread
+from gwsimulator import Settings, ThreadedSimulator
 from support.cluster import (
     TOKEN,
     Cluster,
@@ -26,6 +26,7 @@ from support.cluster import (
     subscribed,
     until,
 )
+from support.discord import discord
 
 pytestmark = pytest.mark.e2e
 
@@ -55,7 +56,7 @@ def quiet(sim: ThreadedSimulator) -> None:
 
 @pytest.mark.parametrize("compression", ["none", "zlib-stream", "zstd-stream"])
 def test_a_bare_subscriber_gets_what_discord_sent_in_three_frames(tmp_path: Path, compression: str) -> None:
-    with in_thread(settings()) as sim, running(tmp_path, sim.api, compression=compression) as cluster:
+    with discord(settings()) as sim, running(tmp_path, sim.api, compression=compression) as cluster:
         received: dict[int, list[Message]] = defaultdict(list)
         with subscribed(cluster.events) as receive:
             cluster.wait_ready()
@@ -98,7 +99,7 @@ def check_frames(shard: int, messages: list[Message]) -> None:
 
 
 def test_a_killed_worker_is_replaced_by_a_resume_and_the_log_has_every_event_once(tmp_path: Path) -> None:
-    with in_thread(settings(rate=200.0)) as sim, running(tmp_path, sim.api) as cluster:
+    with discord(settings(rate=200.0)) as sim, running(tmp_path, sim.api) as cluster:
         cluster.wait_ready()
         for victim in (2, 2, 0):
             time.sleep(0.3)
@@ -120,7 +121,7 @@ def test_a_killed_worker_is_replaced_by_a_resume_and_the_log_has_every_event_onc
 
 
 def test_nobody_survives_the_coordinator_and_every_shard_resumes_after_it(tmp_path: Path) -> None:
-    with in_thread(settings()) as sim, running(tmp_path, sim.api) as cluster:
+    with discord(settings()) as sim, running(tmp_path, sim.api) as cluster:
         cluster.wait_ready()
         everyone = [*cluster.everything()]
         assert len(everyone) == 6
@@ -141,7 +142,7 @@ def test_nobody_survives_the_coordinator_and_every_shard_resumes_after_it(tmp_pa
 
 
 def test_a_killed_nursery_costs_no_identify(tmp_path: Path) -> None:
-    with in_thread(settings()) as sim, running(tmp_path, sim.api) as cluster:
+    with discord(settings()) as sim, running(tmp_path, sim.api) as cluster:
         cluster.wait_ready()
         workers = list(cluster.workers(4).values())
         kill(cluster.nursery)
@@ -153,7 +154,7 @@ def test_a_killed_nursery_costs_no_identify(tmp_path: Path) -> None:
 
 def test_sigterm_ends_everything_and_keeps_the_sessions(tmp_path: Path) -> None:
     with (
-        in_thread(settings(rate=300.0, buffer_events=100_000)) as sim,
+        discord(settings(rate=300.0, buffer_events=100_000)) as sim,
         running(tmp_path, sim.api) as cluster,
     ):
         with subscribed(cluster.events) as receive:
@@ -181,7 +182,7 @@ def test_sigterm_ends_everything_and_keeps_the_sessions(tmp_path: Path) -> None:
 
 
 def test_a_worker_that_hangs_does_not_hold_up_the_end_beyond_ten_seconds(tmp_path: Path) -> None:
-    with in_thread(settings()) as sim, running(tmp_path, sim.api) as cluster:
+    with discord(settings()) as sim, running(tmp_path, sim.api) as cluster:
         cluster.wait_ready()
         everyone = cluster.everything()
         os.kill(cluster.workers(4)[3], signal.SIGSTOP)
@@ -192,7 +193,7 @@ def test_a_worker_that_hangs_does_not_hold_up_the_end_beyond_ten_seconds(tmp_pat
 
 
 def test_a_second_sigint_ends_at_once(tmp_path: Path) -> None:
-    with in_thread(settings()) as sim, running(tmp_path, sim.api) as cluster:
+    with discord(settings()) as sim, running(tmp_path, sim.api) as cluster:
         cluster.wait_ready()
         for pid in cluster.workers(4).values():
             os.kill(pid, signal.SIGSTOP)  # so that none can stop by itself
@@ -209,7 +210,7 @@ def test_a_second_sigint_ends_at_once(tmp_path: Path) -> None:
 
 
 def test_a_second_cluster_on_the_same_state_is_told_who_runs(tmp_path: Path) -> None:
-    with in_thread(settings()) as sim, running(tmp_path, sim.api) as cluster:
+    with discord(settings()) as sim, running(tmp_path, sim.api) as cluster:
         cluster.wait_ready()
         second = subprocess.run(
             [sys.executable, "-P", "-m", "gwcluster", "run", str(cluster.file)],
@@ -226,7 +227,7 @@ def test_a_second_cluster_on_the_same_state_is_told_who_runs(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("code", [4004, 4012, 4013, 4014])
 def test_a_fatal_close_code_ends_with_64_and_is_never_tried_again(tmp_path: Path, code: int) -> None:
-    with in_thread(settings(max_concurrency=1)) as sim, running(tmp_path, sim.api) as cluster:
+    with discord(settings(max_concurrency=1)) as sim, running(tmp_path, sim.api) as cluster:
         sim.refuse_identify(code)
         assert cluster.process is not None
         assert cluster.process.wait(15) == 64
@@ -235,7 +236,7 @@ def test_a_fatal_close_code_ends_with_64_and_is_never_tried_again(tmp_path: Path
 
 
 def test_a_token_that_rest_refuses_ends_with_64_after_one_request(tmp_path: Path) -> None:
-    with in_thread(settings(token="another")) as sim, running(tmp_path, sim.api) as cluster:
+    with discord(settings(token="another"), violated={"authorization"}) as sim, running(tmp_path, sim.api) as cluster:
         assert cluster.process is not None
         assert cluster.process.wait(15) == 64
         assert len(sim.ledger.rest_calls) == 1
@@ -244,7 +245,7 @@ def test_a_token_that_rest_refuses_ends_with_64_after_one_request(tmp_path: Path
 
 def test_one_refused_shard_does_not_stop_the_others(tmp_path: Path) -> None:
     with (
-        in_thread(settings(max_concurrency=1)) as sim,
+        discord(settings(max_concurrency=1)) as sim,
         running(tmp_path, sim.api, shards="{ids: [0, 1]}") as cluster,
     ):
         sim.refuse_identify(4010)
@@ -260,7 +261,7 @@ def test_one_refused_shard_does_not_stop_the_others(tmp_path: Path) -> None:
 
 
 def test_the_token_is_in_no_process_but_the_coordinator_and_in_no_file_or_frame(tmp_path: Path) -> None:
-    with in_thread(settings()) as sim:
+    with discord(settings()) as sim:
         cluster = Cluster(tmp_path, sim.api)
         cluster.file.write_text(cluster.file.read_text().replace(TOKEN, "${BOT_TOKEN}"))
         os.environ["BOT_TOKEN"] = TOKEN
@@ -286,7 +287,7 @@ def test_the_token_is_in_no_process_but_the_coordinator_and_in_no_file_or_frame(
 
 def test_dropped_names_leave_no_event_but_their_seq_counts(tmp_path: Path) -> None:
     with (
-        in_thread(settings(rate=0.0)) as sim,
+        discord(settings(rate=0.0)) as sim,
         running(
             tmp_path, sim.api, events=f"{{bind: 'ipc://{tmp_path}/events', exclude: [TYPING_START]}}"
         ) as cluster,
@@ -306,11 +307,11 @@ def test_dropped_names_leave_no_event_but_their_seq_counts(tmp_path: Path) -> No
 
 
 def test_a_lost_session_is_told_between_the_two(tmp_path: Path) -> None:
-    with in_thread(settings(rate=0.0)) as sim, running(tmp_path, sim.api, shards="{ids: [0]}") as cluster:
+    with discord(settings(rate=0.0)) as sim, running(tmp_path, sim.api, shards="{ids: [0]}") as cluster:
         cluster.wait_ready()
         last = ledger_of(sim, 0)[-1][0]
         sim.op9(0, resumable=False)
-        until(lambda: cluster.text().count("READY: session") == 2, "the second session", 20)
+        until(lambda: cluster.text().count(" begins") == 2, "the second session", 20)
         assert cluster.stop() == 0
         names = [r.name for r in Reader(cluster.state / "shards" / "0").records() if "STATE" not in r.name]
         at = names.index("GWCLUSTER_SESSION_LOST")
