@@ -92,6 +92,7 @@ class Resuming:
             self.links.violation("resume_compression", link, detail, now)
         effects: list[Effect] = []
         if (old := self.links.get(session.link)) is not None:
+            self.links.release(old, now)  # or a code that ends sessions would end this one
             code = self.links.settings.takeover_code
             effects += self.links.hang_up(old, code, "Session resumed elsewhere.", now)
         session.link, session.expires_at = link.id, None

@@ -8,28 +8,6 @@ from support.sim_rig import Rig
 MEMBERS_INTENT = 1 << 1
 
 
-def test_ready_comes_first_and_then_one_guild_create_for_each_of_its_stubs() -> None:
-    rig = Rig(shards=2, guilds=7)
-    link = rig.dial()
-    rig.take(link)
-    ready, *rest = rig.identify(link, 1)
-    assert (ready["t"], ready["s"], ready["op"]) == ("READY", 1, 0)
-    assert ready["d"]["shard"] == [1, 2]
-    assert ready["d"]["resume_gateway_url"] == "ws://resume.test"
-    assert all(stub["unavailable"] for stub in ready["d"]["guilds"])
-    assert [one["t"] for one in rest] == ["GUILD_CREATE"] * 3
-    assert [one["s"] for one in rest] == [2, 3, 4]
-    assert [one["d"]["id"] for one in rest] == [stub["id"] for stub in ready["d"]["guilds"]]
-    assert all((int(one["d"]["id"]) >> 22) % 2 == 1 for one in rest)
-
-
-def test_without_the_guilds_intent_there_are_no_guild_creates() -> None:
-    rig = Rig()
-    link = rig.dial()
-    rig.take(link)
-    assert [one["t"] for one in rig.identify(link, intents=512)] == ["READY"]
-
-
 @pytest.mark.parametrize(
     ("fields", "code", "rule"),
     [
@@ -168,176 +146,169 @@ def test_identifies_can_be_made_to_fail_one_by_one() -> None:
     assert [one.outcome for one in rig.ledger.identifies] == ["4014", "op9", "silent", "abort", "ready"]
 
 
-# ---------------------------------------------------------------------- RESUME
+@pytest.mark.parametrize(("setting", "left"), [("all", 6), ("successes", 9)])
+def test_identifies_count_whatever_they_led_to_or_only_with_ready(setting: str, left: int) -> None:
+    rig = Rig(daily_limit=10, identifies_counted=setting)
+    rig.go_live()  # ready
+    rig.identify(rig.dial())  # op 9: too soon
+    rig.identify(rig.dial(), intents=...)  # 4013
+    rig.identify(rig.dial(), shard=[3, 2])  # 4010
+    assert rig.gateway.handshake.daily.remaining(rig.now) == left
 
 
-def lost_with_events(rig: Rig, events: int) -> str:
-    """Lose a live session at its last seq, then let `events` more happen."""
-    link, session = rig.go_live()
-    rig.lose(link)
-    for _ in range(events):
-        event = rig.world.happening(0)
-        assert event is not None
-        rig.perform(rig.gateway.delivery.tell(0, event, rig.now))
-    return session
+@pytest.mark.parametrize("setting", ["all", "successes"])
+def test_one_over_the_limit_revokes_the_token_however_they_are_counted(setting: str) -> None:
+    rig = Rig(daily_limit=1, identifies_counted=setting)
+    first, _ = rig.go_live()
+    rig.run_for(5.0)
+    second = rig.dial()
+    rig.identify(second, 1)
+    assert rig.ended == {first: 4004, second: 4004}
+    assert rig.rules_broken() == ["daily_limit"]
+    assert not rig.gateway.handshake.knows("abc")
 
 
-def test_resume_replays_what_was_missed_in_order_and_ends_with_resumed() -> None:
-    rig = Rig()
-    session = lost_with_events(rig, 5)  # READY and two guilds came before: 4 to 8 were missed
-    link = rig.dial("resume")
+def test_sessions_of_another_token_outlive_the_end_of_this_one() -> None:
+    rig = Rig(daily_limit=2, identify_window_s=0.0)
+    other = rig.dial()
+    rig.identify(other, token="other")
+    rig.go_live(1)
+    rig.identify(rig.dial())
+    assert other not in rig.ended
+    assert [session.token for session in rig.gateway.sessions.all()] == ["other"]
+
+
+@pytest.mark.parametrize(("setting", "left"), [("fixed", 10), ("sliding", 9)])
+def test_a_day_ends_for_all_identifies_at_once_or_for_each(setting: str, left: int) -> None:
+    rig = Rig(daily_limit=10, daily_window=setting)
+    rig.identify(rig.dial())
+    rig.run_for(50_000.0)
+    rig.identify(rig.dial())
+    rig.run_for(36_400.0)
+    assert rig.gateway.handshake.daily.remaining(rig.now) == left
+
+
+def test_without_intents_there_is_another_hello_and_then_nothing() -> None:
+    # https://github.com/discord/discord-api-docs/issues/4247
+    rig = Rig(missing_intents="second_hello")
+    link = rig.dial()
     rig.take(link)
-    got = rig.resume(link, session, 3)
-    assert [one["s"] for one in got] == [4, 5, 6, 7, 8, 9]
-    assert got[-1]["t"] == "RESUMED"
-    assert (rig.ledger.resumes[0].outcome, rig.ledger.resumes[0].replayed) == ("resumed", 5)
-    assert rig.rules_broken() == []
-
-
-def test_what_is_replayed_are_the_bytes_of_the_first_time() -> None:
-    rig = Rig()
-    session = lost_with_events(rig, 3)
-    link = rig.dial("resume")
-    rig.raw.clear()
-    rig.resume(link, session, 3)
-    sent = [effect.payload for effect in rig.raw if hasattr(effect, "payload")]
-    assert sent == [record.payload for record in rig.ledger.dispatches(session=session)][3:]
-
-
-def test_resume_costs_neither_a_window_nor_an_identify() -> None:
-    rig = Rig(daily_limit=1)
-    link, session = rig.go_live()
-    for _ in range(5):
-        rig.lose(link)
-        link = rig.dial("resume")
-        rig.resume(link, session, 3)
-    assert rig.ended == {}
-    assert rig.rules_broken() == []
-
-
-def test_a_client_that_closes_with_1000_or_1001_has_ended_its_session() -> None:
-    for code, outcome in [
-        (1000, "op9"),
-        (1001, "op9"),
-        (1006, "resumed"),
-        (4000, "resumed"),
-        (3000, "resumed"),
-    ]:
-        rig = Rig()
-        link, session = rig.go_live()
-        rig.lose(link, code)
-        rig.resume(rig.dial("resume"), session, 3)
-        assert [one.outcome for one in rig.ledger.resumes] == [outcome], code
-
-
-def test_a_session_nobody_came_back_for_is_gone_after_its_ttl() -> None:
-    for waited_s, outcome in [(179.0, "resumed"), (181.0, "op9")]:
-        rig = Rig(session_ttl_s=180.0)
-        session = lost_with_events(rig, 0)
-        rig.run_for(waited_s)
-        rig.resume(rig.dial("resume"), session, 3)
-        assert [one.outcome for one in rig.ledger.resumes] == [outcome]
-
-
-def test_a_session_that_was_resumed_outlives_the_ttl_it_had_been_given() -> None:
-    rig = Rig(session_ttl_s=180.0, heartbeat_interval_ms=3_600_000)
-    session = lost_with_events(rig, 0)
-    rig.resume(rig.dial("resume"), session, 3)
-    rig.run_for(181.0)
-    rig.resume(rig.dial("resume"), session, 3)
-    assert [one.outcome for one in rig.ledger.resumes] == ["resumed", "resumed"]
-
-
-def test_resume_from_a_seq_that_was_never_sent_is_4007() -> None:
-    rig = Rig()
-    session = lost_with_events(rig, 0)
-    link = rig.dial("resume")
-    rig.resume(link, session, 4)
-    assert rig.ended == {link: 4007}
-
-
-def test_resume_from_before_the_replay_buffer_is_refused() -> None:
-    rig = Rig(buffer_events=10)
-    session = lost_with_events(rig, 11)
-    link = rig.dial("resume")
-    rig.take(link)
-    assert rig.resume(link, session, 3) == [{"t": None, "s": None, "op": 9, "d": False}]
-
-
-def test_resume_of_an_unknown_session_is_refused() -> None:
-    rig = Rig()
-    link = rig.dial("resume")
-    rig.take(link)
-    assert rig.resume(link, "f" * 32, 1)[0]["op"] == 9
-    assert rig.ended == {}
-
-
-def test_resume_under_another_token_is_refused() -> None:
-    rig = Rig()
-    session = lost_with_events(rig, 0)
-    link = rig.dial("resume")
-    rig.take(link)
-    assert rig.resume(link, session, 3, token="other")[0]["op"] == 9
-
-
-def test_resume_takes_a_session_over_from_a_connection_that_still_has_it() -> None:
-    rig = Rig()
-    old, session = rig.go_live()
-    new = rig.dial("resume")
-    rig.take(new)
-    assert rig.resume(new, session, 3)[-1]["t"] == "RESUMED"
-    assert rig.ended == {old: 4000}
-    rig.perform(rig.gateway.delivery.tell(0, rig.world.guild_create(rig.world.guild_ids[0]), rig.now))
-    assert [one["s"] for one in rig.take(new)] == [5]
-
-
-def test_resume_on_the_rest_host_works_for_a_while_and_is_noted() -> None:
-    rig = Rig(wrong_host_close_after_s=30.0)
-    session = lost_with_events(rig, 0)
-    link = rig.dial("gateway")
-    rig.take(link)
-    assert rig.resume(link, session, 3)[-1]["t"] == "RESUMED"
-    assert rig.rules_broken() == ["wrong_resume_host"]
+    assert [one["op"] for one in rig.identify(link, intents=...)] == [10]
+    assert rig.rules_broken() == ["missing_intents"]
     rig.run_for(30.0)
-    assert rig.take(link)[-1]["op"] == 7
+    assert [one["op"] for one in rig.send(link, 1)] == [11]
+    assert rig.ended == {}
 
 
-def test_resume_with_another_compression_is_noted() -> None:
-    rig = Rig()
-    session = lost_with_events(rig, 0)
-    rig.resume(rig.dial("resume", v="10", encoding="json", compress="zlib-stream"), session, 3)
-    assert rig.rules_broken() == ["resume_compression"]
+@pytest.mark.parametrize("code", [4001, 4002])
+def test_missing_properties_have_the_code_of_the_settings(code: int) -> None:
+    rig = Rig(missing_properties_code=code)
+    link = rig.dial()
+    rig.identify(link, properties=...)
+    assert rig.ended == {link: code}
 
 
-def test_resumes_can_be_made_to_fail_and_the_session_outlives_it() -> None:
-    rig = Rig()
-    session = lost_with_events(rig, 0)
-    rig.faults.resumes.add(Refused("abort"), Refused(4000))
-    first, second, third = rig.dial("resume"), rig.dial("resume"), rig.dial("resume")
-    for link in (first, second, third):
-        rig.resume(link, session, 3)
-    assert rig.ended == {first: None, second: 4000}
-    assert [one.outcome for one in rig.ledger.resumes] == ["abort", "4000", "resumed"]
+@pytest.mark.parametrize("threshold", [49, 251, "100", True])
+def test_a_large_threshold_out_of_range_may_be_4001(threshold: object) -> None:
+    rig = Rig(bad_large_threshold="close")
+    link = rig.dial()
+    rig.identify(link, large_threshold=threshold)
+    assert rig.ended == {link: 4001}
 
 
-@pytest.mark.parametrize(("resumable", "outcome"), [(True, "resumed"), (False, "op9")])
-def test_op_9_leaves_a_session_only_if_it_says_so(resumable: bool, outcome: str) -> None:
-    rig = Rig()
-    link, session = rig.go_live()
-    rig.perform(rig.gateway.links.invalidate(rig.gateway.links.of_shard(0)[0], rig.now, resumable=resumable))
-    assert rig.take(link)[-1] == {"t": None, "s": None, "op": 9, "d": resumable}
-    rig.lose(link, 4000)
-    rig.resume(rig.dial("resume"), session, 3)
-    assert [one.outcome for one in rig.ledger.resumes] == [outcome]
+@pytest.mark.parametrize("setting", ["clamp", "close"])
+@pytest.mark.parametrize("threshold", [50, 250])
+def test_a_large_threshold_within_range_is_none_of_that(setting: str, threshold: int) -> None:
+    rig = Rig(bad_large_threshold=setting)
+    rig.identify(rig.dial(), large_threshold=threshold)
+    assert rig.rules_broken() == []
+
+
+@pytest.mark.parametrize(("origin", "op"), [("attempt", 9), ("accept", 0), ("ready", 0)])
+def test_a_refused_identify_opens_a_window_or_does_not(origin: str, op: int) -> None:
+    rig = Rig(identify_window_from=origin)
+    rig.go_live(0)
+    rig.run_for(3.0)
+    rig.identify(rig.dial(), 1)  # too soon
+    rig.run_for(3.0)
+    link = rig.dial()
+    rig.take(link)
+    assert rig.identify(link, 1)[0]["op"] == op
 
 
 @pytest.mark.parametrize(
-    ("code", "outcome"),
-    [(4000, "resumed"), (4008, "resumed"), (1000, "resumed"), (4009, "op9"), (4007, "op9")],
+    ("origin", "broken"), [("attempt", []), ("accept", []), ("ready", ["identify_window"])]
 )
-def test_some_codes_of_the_server_end_the_session_and_others_do_not(code: int, outcome: str) -> None:
+def test_a_window_opens_with_identify_or_with_its_ready(origin: str, broken: list[str]) -> None:
+    rig = Rig(identify_window_from=origin, ready_delay_s=4.0)
+    rig.identify(rig.dial(), 0)
+    rig.run_for(6.0)
+    link = rig.dial()
+    rig.take(link)
+    rig.identify(link, 1)
+    assert rig.rules_broken() == broken
+
+
+@pytest.mark.parametrize(("enforced", "broken"), [(False, []), (True, ["bucket_order"])])
+def test_a_shard_before_its_bucket_is_refused_or_not(enforced: bool, broken: list[str]) -> None:
+    rig = Rig(shards=4, max_concurrency=2, bucket_order=enforced, identify_window_s=0.0)
+    answers = []
+    for shard in (0, 2, 1, 2):
+        link = rig.dial()
+        rig.take(link)
+        answers.append(rig.identify(link, shard=[shard, 4])[0]["op"])
+        rig.lose(link)
+    assert answers == [0, 9 if enforced else 0, 0, 0]
+    assert rig.rules_broken() == broken
+
+
+def test_a_wrong_token_goes_before_a_second_identify_and_that_before_its_fields() -> None:
+    rig = Rig(token="abc", identify_window_s=0.0)
+    links = [rig.go_live(shard)[0] for shard in (0, 1)]
+    rig.identify(links[0], token="wrong", intents=...)
+    rig.identify(links[1], 1, intents=...)
+    assert rig.ended == {links[0]: 4004, links[1]: 4005}
+
+
+def test_fields_are_judged_in_an_order_of_their_own() -> None:
+    wrong: list[tuple[dict[str, Any], int]] = [
+        ({"intents": "x"}, 4013),
+        ({"intents": MEMBERS_INTENT}, 4014),
+        ({"shard": [2, 1]}, 4010),
+        ({"shard": [0, 1]}, 4011),
+        ({"properties": ...}, 4002),
+        ({"large_threshold": 1}, 4001),
+    ]
+    fields: dict[str, Any] = {}
+    for more, code in reversed(wrong):
+        fields = {**fields, **more}
+        rig = Rig(
+            guilds=4,
+            guilds_per_shard_max=3,
+            disallowed_intents=MEMBERS_INTENT,
+            missing_properties_code=4002,
+            bad_large_threshold="close",
+        )
+        link = rig.dial()
+        rig.identify(link, **fields)
+        assert rig.ended == {link: code}, fields
+
+
+@pytest.mark.parametrize("delay_s", [0.0, 5.0])
+def test_a_refused_identify_gets_its_op_9_at_once_or_late(delay_s: float) -> None:
+    rig = Rig(invalid_session_delay_s=delay_s)
+    rig.go_live()
+    link = rig.dial()
+    rig.take(link)
+    got = rig.identify(link, 1)
+    assert len(got) == (0 if delay_s else 1)
+    rig.run_for(delay_s)
+    assert [one["op"] for one in got + rig.take(link)] == [9]
+
+
+def test_what_a_refused_identify_asked_for_is_in_the_ledger() -> None:
     rig = Rig()
-    _, session = rig.go_live()
-    rig.perform(rig.gateway.links.hang_up(rig.gateway.links.of_shard(0)[0], code, "", rig.now))
-    rig.resume(rig.dial("resume"), session, 3)
-    assert [one.outcome for one in rig.ledger.resumes] == [outcome]
+    link = rig.dial()
+    rig.identify(link, shard=[7, 2])
+    assert [(one.shard, one.shards, one.outcome) for one in rig.ledger.identifies] == [(7, 2, "4010")]
+    assert rig.ledger.closes[0].shard == 7
