@@ -9,6 +9,7 @@ from gwcluster.discord import (
     is_loopback,
     is_loopback_url,
     shard_of,
+    snowflake,
 )
 
 
@@ -83,6 +84,19 @@ def test_a_guild_is_on_one_shard_whatever_the_size_of_its_id() -> None:
     assert shard_of((1_000_005 << 22) + 4_194_303, 16) == 5
     assert shard_of(2**64 - 1, 1000) == 103  # 2**42 - 1 = 4,398,046,511,103
     assert shard_of(1_000_005 << 22, 1) == 0
+
+
+@pytest.mark.parametrize("value", [1, "1", "000001"])
+def test_an_id_is_an_integer_or_a_string_of_digits(value: object) -> None:
+    assert snowflake(value) == 1
+    assert snowflake("18446744073709551615") == snowflake(2**64 - 1) == 2**64 - 1
+
+
+@pytest.mark.parametrize(
+    "value", [None, True, 0, "0", -1, 2**64, 1.0, "", "1 ", "-1", "٣", "1" * 21, b"1", []]
+)
+def test_anything_else_is_no_id(value: object) -> None:
+    assert snowflake(value) is None
 
 
 def test_a_close_code_has_words() -> None:

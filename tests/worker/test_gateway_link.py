@@ -265,8 +265,32 @@ def test_what_is_sent_arrives_as_text() -> None:
             got.set_result(await peer.recv())
 
         async with linked(gateway) as (link, _):
-            link.send(b'{"op":1,"d":null}')
+            assert link.send(b'{"op":1,"d":null}')
+            assert link.unsent == 0
             assert await got == '{"op":1,"d":null}'
+
+    run(main())
+
+
+def test_what_a_peer_that_does_not_read_leaves_with_us_is_known() -> None:
+    async def main() -> None:
+        reads = asyncio.Event()
+
+        async def gateway(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(await upgraded(reader))
+            await reads.wait()
+            while await reader.read(1 << 20):
+                pass
+
+        async with raw_linked(gateway) as (link, heard):
+            await heard.until_news(1)
+            while link.unsent == 0:
+                assert link.send(b"x" * 100_000)
+            assert 0 < link.unsent <= 100_014
+            reads.set()
+            async with asyncio.timeout(5.0):
+                while link.unsent:
+                    await asyncio.sleep(0.001)
 
     run(main())
 
@@ -316,7 +340,7 @@ def test_an_abort_says_nothing_at_all() -> None:
 def test_nothing_is_sent_after_our_close() -> None:
     def leave(link: GatewayLink) -> None:
         link.hang_up(4900)
-        link.send(b"{}")
+        assert not link.send(b"{}")
 
     assert code_seen_by_peer(leave)[0] == 4900
 
@@ -330,7 +354,7 @@ def test_the_code_of_a_peer_that_closes_is_told(code: int) -> None:
         async with linked(gateway) as (link, heard):
             await link.closed
             assert heard.news == [("opened",), ("lost", code)]
-            link.send(b"{}")
+            assert not link.send(b"{}")
             link.hang_up(4900)
 
     run(main())

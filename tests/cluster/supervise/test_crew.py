@@ -16,11 +16,14 @@ from gwcluster.herald import Herald
 from gwcluster.identify.gate import Budget, Gate
 from gwcluster.identify.ledger import Ledger
 from gwcluster.identify.permits import Permits
+from gwcluster.supervise.commands import Commands
 from gwcluster.supervise.crew import Crew
 from gwcluster.supervise.nursery_link import Listener, NurseryLink
 from gwcluster.supervise.supervisor import Supervisor
 from gwcluster.wire.control import (
     AskPermit,
+    Command,
+    CommandDone,
     Conditions,
     HostFailed,
     Job,
@@ -648,6 +651,73 @@ def test_a_ready_is_told_to_those_that_wait_for_theirs() -> None:
         told = rig.links[1].told[-1]
         assert isinstance(told, Conditions)
         assert told.ready_at == pytest.approx(10_000.0, abs=0.1)
+        rig.drain()
+
+    assert rig.play(story) == 0
+
+
+def commanded(rig: Rig) -> list[CommandDone]:
+    """Give the crew a way to send commands; return where their answers come."""
+    rig.crew.commands = Commands(
+        shards=2,
+        ids=[0, 1],
+        tell=rig.crew.tell,
+        has_worker=rig.crew.has_worker,
+        later=asyncio.get_running_loop().call_later,
+    )
+    return []
+
+
+def test_a_command_reaches_its_worker_and_its_answer_the_caller() -> None:
+    rig = Rig(0, 1)
+
+    async def story(_: object) -> None:
+        answers = commanded(rig)
+        assert rig.crew.commands is not None
+        rig.crew.commands.send({"op": 3, "d": {}}, answer=answers.append, shard=1)
+        assert rig.links[1].told[-1] == Command(1, 3, {}, None)
+        rig.crew.said(1, CommandDone(1, None, "written", None, 10_000.0))
+        assert answers == [CommandDone(1, None, "written", None, 10_000.0)]
+        rig.drain()
+
+    assert rig.play(story) == 0
+
+
+def test_the_death_of_a_worker_answers_its_callers_once_its_last_words_are_heard() -> None:
+    rig = Rig(0, 1)
+
+    async def story(_: object) -> None:
+        answers = commanded(rig)
+        assert rig.crew.commands is not None
+        rig.live(0, 1)
+        for shard in (0, 0, 1):
+            rig.crew.commands.send({"op": 3, "d": {}}, answer=answers.append, shard=shard)
+        link = rig.exits(0, -SIGKILL)
+        rig.crew.commands.send({"op": 3, "d": {}}, answer=answers.append, shard=0)
+        assert [(done.id, done.code) for done in answers] == [(4, "not_ready")]
+        rig.crew.said(0, CommandDone(1, None, "written", None, 10_000.0))
+        assert link.then is not None
+        link.then()
+        assert [(done.id, done.code) for done in answers[1:]] == [(1, None), (2, "not_ready")]
+        rig.crew.nursery_ended(-SIGKILL)
+        assert [(done.id, done.code) for done in answers[3:]] == [(3, "not_ready")]
+        await asyncio.sleep(5.0)
+        rig.drain()
+
+    assert rig.play(story) == 0
+
+
+def test_a_worker_that_does_not_answer_is_given_up() -> None:
+    rig = Rig(0)
+
+    async def story(_: object) -> None:
+        answers = commanded(rig)
+        assert rig.crew.commands is not None
+        rig.crew.commands.send({"op": 3, "d": {}}, answer=answers.append, shard=0, ttl_s=10)
+        await asyncio.sleep(14.9)
+        assert answers == []
+        await asyncio.sleep(0.2)
+        assert [done.code for done in answers] == ["not_ready"]
         rig.drain()
 
     assert rig.play(story) == 0
