@@ -289,7 +289,7 @@ def test_what_a_peer_that_does_not_read_leaves_with_us_is_known() -> None:
             assert 0 < link.unsent <= 100_014
             reads.set()
             async with asyncio.timeout(5.0):
-                while link.unsent:
+                while link.unsent:  # noqa: ASYNC110 - nothing tells when it is
                     await asyncio.sleep(0.001)
 
     run(main())
