@@ -219,8 +219,8 @@ class Drive:
 
     @property
     def _due(self) -> float | None:
-        moments = [moment for moment in (self._session.due, self._sender.due) if moment is not None]
-        return min(moments, default=None)
+        session, sender = self._session.due, self._sender.due
+        return sender if session is None or (sender is not None and sender < session) else session
 
     def _rearm(self) -> None:
         """Keep a timer that is not later than the session's `due`; an early one only looks again."""

@@ -104,8 +104,8 @@ class Session:
     @property
     def due(self) -> float | None:
         """Monotonic moment at which a `Tick` is wanted, None for never."""
-        moments = [moment for moment in (self._deadline, self.heartbeat.due) if moment is not None]
-        return min(moments, default=None)
+        deadline, beat = self._deadline, self.heartbeat.due
+        return beat if deadline is None or (beat is not None and beat < deadline) else deadline
 
     @property
     def seq(self) -> int | None:
