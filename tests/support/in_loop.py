@@ -75,6 +75,14 @@ class InLoopWorker:
         """End at once, as SIGKILL does: nothing is said, nothing is closed in an orderly way."""
         self._end_with(-signal.SIGKILL)
 
+    def cut_off(self, cut: bool = True) -> None:
+        """Stop reading what the coordinator says, as a worker does that gets no CPU, or go on."""
+        assert self._control._transport is not None
+        if cut:
+            self._control._transport.pause_reading()
+        else:
+            self._control._transport.resume_reading()
+
     def drain(self) -> None:
         """What SIGTERM does."""
         if self.drive is None:
