@@ -1,0 +1,148 @@
+"""One case after another, each from its own dice (does): what a finding is, and how it is found again."""
+
+from __future__ import annotations
+
+import json
+import random
+import resource
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from zlib import crc32
+
+MIB: Final = 1 << 20
+_LINE_CHARS: Final = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is fuzzed.
+
+    Attributes:
+        case: plays one case with the dice that it is given; whatever it raises is a finding.
+        limit_s: CPU seconds that no case may need.
+        limit_mib: by how much the process may grow over all cases.
+    """
+
+    name: str
+    case: Callable[[random.Random], None]
+    limit_s: float = 2.0
+    limit_mib: int = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A case that went wrong.
+
+    Attributes:
+        dice: a seed (str), or a tape in hexadecimal after `tape:`.
+        what: last line of the traceback, or what was exceeded.
+        where: file and line that raised it; findings that share both are one.
+        details: the traceback with its local variables.
+    """
+
+    target: str
+    dice: str
+    what: str
+    where: str = ""
+    details: str = ""
+
+    def save(self, folder: Path) -> Path:
+        """Write the finding to a new file in `folder` and return its path."""
+        mark = crc32(f"{self.what} {self.where}".encode())
+        path = folder / f"finding-{self.target}-{mark:08x}.json"
+        command = f"scripts/fuzz --replay {path.name}"
+        fields = {"target": self.target, "dice": self.dice, "replay": command, "what": self.what}
+        path.write_text(json.dumps(fields | {"details": self.details.splitlines()}, indent=1), "utf-8")
+        return path
+
+
+class Tape(random.Random):
+    """Dice that read their throws from bytes; when those run out, from a generator that they seed."""
+
+    def __init__(self, tape: bytes) -> None:
+        super().__init__(tape)
+        self._tape = tape
+        self._at = 0
+
+    def getrandbits(self, k: int, /) -> int:
+        """Return `k` bits, a few of the tape or as many as there are."""
+        size = (k + 7) // 8
+        if self._at + size > len(self._tape):
+            return super().getrandbits(k)
+        taken = self._tape[self._at : self._at + size]
+        self._at += size
+        return int.from_bytes(taken, "big") >> (8 * size - k)
+
+    def random(self) -> float:
+        """Return a number from 0 up to 1."""
+        return self.getrandbits(24) / (1 << 24)
+
+
+def dice_of(text: str) -> random.Random:
+    """Return the dice of a finding."""
+    if text.startswith("tape:"):
+        return Tape(bytes.fromhex(text.removeprefix("tape:")))
+    return random.Random(text)
+
+
+def play(target: Target, dice: str) -> Finding | None:
+    """Play one case; return what is wrong with it, if anything."""
+    return judge(target, dice, dice_of(dice))
+
+
+def judge(target: Target, name: str, dice: random.Random) -> Finding | None:
+    """Play one case with these dice, which have that name."""
+    began = time.process_time()
+    try:
+        target.case(dice)
+    except Exception as error:  # noqa: BLE001 - whatever comes out of a case is what we are looking for
+        return _finding(target, name, error)
+    took_s = time.process_time() - began
+    if took_s > target.limit_s:
+        return Finding(
+            target.name, name, f"a case took {took_s:.1f} s of CPU; {target.limit_s} s are allowed"
+        )
+    return None
+
+
+def dice_name(target: str, seed: int, index: int) -> str:
+    """Return the name of the dice with which a case is played, by itself or among others."""
+    return f"{target}/{seed}/{index}"
+
+
+def cases(target: Target, seed: int) -> Iterator[Finding | None]:
+    """Play cases for ever; iterate over what is wrong with them."""
+    first_mib = peak_mib()
+    index = 0
+    while True:
+        dice = dice_name(target.name, seed, index)
+        finding = play(target, dice)
+        grown_mib = peak_mib() - first_mib
+        if finding is None and grown_mib > target.limit_mib:
+            said = f"the process grew by {grown_mib:.0f} MiB; {target.limit_mib} MiB are allowed"
+            finding = Finding(target.name, dice, said)
+        if finding is not None:  # it may have left much behind; and a traceback with its variables is large
+            first_mib = peak_mib()
+        yield finding
+        index += 1
+
+
+def peak_mib() -> float:
+    """Return the most memory that this process ever had."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _finding(target: Target, dice: str, error: Exception) -> Finding:
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    what = traceback.format_exception_only(error)[-1].strip()
+    try:
+        told = traceback.TracebackException.from_exception(error, capture_locals=True)
+        lines = [line[:_LINE_CHARS] for part in told.format() for line in part.splitlines()]
+    except Exception:  # noqa: BLE001 - locals that can't be printed must not hide the finding
+        lines = traceback.format_exception(error)
+    where = f"{frame.filename}:{frame.lineno}"
+    return Finding(target.name, dice, what[:_LINE_CHARS], where, "\n".join(lines))

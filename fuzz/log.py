@@ -1,0 +1,386 @@
+"""Real logs, then damaged (does): no record is served that wasn't written, and the next writer goes on."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import random
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+from zlib import crc32
+
+from fuzz.cases import Target
+from fuzz.mutate import mutated
+from fuzz.samples import a_text
+from gwcluster.errors import LogError
+from gwcluster.log import Hole, Reader, Record, SavedSession, Writer
+from gwcluster.log.record import FIXED, PREFIX, Scan
+from gwcluster.log.segments import segment_paths
+from gwcluster.log.session_state import forget, load, save
+from gwcluster.wire.events import decode_header
+
+AGE_S: Final = 80.0
+NAMES: Final = ("READY", "MESSAGE_CREATE", "a_1", "X" * 100)
+_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - only where it is: thousands of logs a minute need no disk
+
+
+@dataclass(slots=True)
+class World:
+    """A log's folder and all that was ever written to it.
+
+    Attributes:
+        written: epoch and offset to the events that were published with them: one, unless a cut made the log
+            forget that.
+        lost: what was done to it can't be told from a write that never happened.
+        forged: what was done to it has a correct checksum.
+    """
+
+    folder: Path
+    dice: random.Random
+    now: float = 10_000.0
+    boot: str = "boot-1"
+    written: dict[tuple[str, int], set[tuple[Any, ...]]] = field(default_factory=dict)
+    lost: bool = False
+    forged: bool = False
+
+    def open(self, folder: Path | None = None, shards: int = 16) -> Writer:
+        """Open the log as a worker does."""
+        return Writer.open(
+            folder or self.folder,
+            shard=3,
+            shards=shards,
+            retention_bytes=8 << 20,
+            retention_age_s=AGE_S,
+            new_epoch=lambda: f"{self.dice.getrandbits(64):016x}",
+            wall=lambda: self.now,
+            boot=lambda: self.boot,
+        )
+
+    def note(self, writer: Writer, name: str, seq: int | None, payload: bytes) -> None:
+        """Append an event and note it."""
+        offset = writer.next_offset
+        _, header, _ = writer.append(name, payload, session=1, seq=seq, at=self.now)
+        self.written.setdefault((writer.epoch, offset), set()).add((name, header, payload, 1, seq, self.now))
+
+
+def case(dice: random.Random) -> None:
+    """Play one of the games below."""
+    with _quiet(), tempfile.TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None) as folder:
+        if dice.random() < 0.1:
+            _saved_session(dice, Path(folder))
+            return
+        world = World(Path(folder) / "0", dice)
+        _live(world)
+        if dice.random() < 0.3:
+            world.boot = dice.choice(("boot-1", "boot-2"))
+            _live(world)
+        _recovers(world, [dice.choice(DAMAGES) for _ in range(dice.choice((0, 1, 1, 2, 3)))])
+
+
+def _live(world: World) -> None:
+    """One worker's life, ended in order or by SIGKILL; a copy is what a killed one leaves behind."""
+    dice, writer = world.dice, world.open()
+    try:
+        for _ in range(dice.randrange(8)):
+            _batch(world, writer)
+            world.now += dice.choice((0.0, 1.0, 11.0, 30.0))
+            if dice.random() < 0.5:
+                writer.sync()
+                writer.tidy(world.now)
+        killed = world.folder.with_name(f"{world.folder.name}k")
+        if dice.random() < 0.6:
+            shutil.copytree(world.folder, killed)
+    finally:
+        writer.close()
+    if killed.exists():
+        world.folder = killed
+
+
+def _batch(world: World, writer: Writer) -> None:
+    seq = (writer.seq or 0) + 1
+    for at in range(world.dice.randrange(5)):
+        payload = world.dice.choice((b"{}", b"", b"x" * 1000, world.dice.randbytes(60)))
+        world.note(writer, world.dice.choice(NAMES), seq + at if world.dice.random() < 0.8 else None, payload)
+    if world.dice.random() < 0.2:
+        writer.mark(1, seq + 5, world.now)
+    writer.flush()
+
+
+def _recovers(world: World, damages: list[Callable[[World], None]]) -> None:
+    reader = Reader(world.folder)
+    before = _read(world, reader)
+    for damage in damages:
+        damage(world)
+    first_free = max((offset for _, offset in world.written), default=-1) + 1
+    after = _read(world, reader)
+    if not damages:
+        assert after == before
+    try:
+        writer = world.open()
+    except LogError:
+        assert damages, "a log that nobody touched was refused"
+        return
+    try:
+        epochs = {epoch for epoch, _ in world.written}
+        if writer.epoch in epochs and not world.lost and not world.forged:
+            assert writer.next_offset >= first_free, "offsets are given away twice"
+        fresh_from = writer.next_offset
+        _batch(world, writer)
+        world.note(writer, "READY", 9, b"fresh")
+        writer.flush()
+        if world.forged:
+            _read(world, reader)
+            return
+        fresh = [e for e in reader.entries(fresh_from - 1) if isinstance(e, Record)]
+        assert [e.offset for e in fresh] == [*range(fresh_from, writer.next_offset)], (
+            "fresh events are missing"
+        )
+        _check(world, fresh)
+        assert reader.last == writer.next_offset - 1
+        assert (writer.session, writer.seq) == (1, 9)
+    finally:
+        writer.close()
+    _read(world, reader)
+    again = world.open()
+    assert (again.epoch, again.next_offset, again.seq) == (writer.epoch, writer.next_offset, 9)
+    assert again.last_offsets == writer.last_offsets
+    again.close()
+
+
+def _read(world: World, reader: Reader) -> list[Record | Hole]:
+    """Read all, from anywhere; what is served must be what was written, in order, with every gap told."""
+    try:
+        epoch, oldest, last = reader.epoch, reader.oldest, reader.last
+        everything = [*reader.entries()]
+        after = world.dice.choice((-1, 0, 3, oldest - 1, oldest + 1, 2**40))
+        later = [*reader.entries(after)]
+    except LogError:
+        return []
+    if world.forged:
+        return everything
+    assert all((epoch, e.offset) in world.written for e in everything if isinstance(e, Record))
+    for start, entries in ((None, everything), (after + 1, later)):
+        _check(world, [e for e in entries if isinstance(e, Record)])
+        spans = [(e.first, e.last) if isinstance(e, Hole) else (e.offset, e.offset) for e in entries]
+        assert all(first <= end for first, end in spans)
+        assert all(two[0] == one[1] + 1 for one, two in itertools.pairwise(spans)), "a gap that isn't told"
+        if entries:
+            assert spans[-1][1] == last or world.lost
+            assert start in (None, spans[0][0])
+    return everything
+
+
+def _check(world: World, records: list[Record]) -> None:
+    for record in records:
+        header = decode_header(record.header)
+        told = (record.name, record.header, record.payload, record.session, record.seq, record.at)
+        assert told in world.written[header.epoch, record.offset], "a record that nobody wrote"
+        assert (header.offset, header.seq) == (record.offset, record.seq)
+
+
+# What may be done to a log
+
+
+def _flip(world: World) -> None:
+    """A bit of one record rots."""
+    _rewrite(world, lambda data: mutated_bit(world.dice, data))
+
+
+def mutated_bit(dice: random.Random, data: bytes) -> bytes:
+    """Return `data` with one bit changed."""
+    changed = bytearray(data)
+    if changed:
+        changed[dice.randrange(len(changed))] ^= 1 << dice.randrange(8)
+    return bytes(changed)
+
+
+def _cut(world: World) -> None:
+    """The end goes."""
+    world.lost = True
+    _rewrite(world, lambda data: data[: world.dice.randrange(len(data) + 1)])
+
+
+def _mess(world: World) -> None:
+    """Stretches are changed, repeated, moved, zeroed."""
+    world.lost = True
+    _rewrite(world, lambda data: mutated(world.dice, data))
+
+
+def _grow(world: World) -> None:
+    """Zeros or noise at the end, as after a power cut."""
+    tail = world.dice.choice((b"\x00" * 4096, world.dice.randbytes(50), b"\x2c\x00"))
+    _rewrite(world, lambda data: data + tail)
+
+
+def _repeat_records(world: World) -> None:
+    """Whole records come twice, or in another order."""
+    world.lost = True
+
+    def repeated(data: bytes) -> bytes:
+        ends = [0, *(entry.end for entry in Scan(data))]
+        records = [data[start:end] for start, end in itertools.pairwise(ends)]
+        if records:
+            records.insert(world.dice.randrange(len(records) + 1), world.dice.choice(records))
+        if world.dice.random() < 0.5:
+            world.dice.shuffle(records)
+        return b"".join(records)
+
+    _rewrite(world, repeated)
+
+
+def _forge(world: World) -> None:
+    """A record is changed and has a correct checksum all the same."""
+    world.forged = True
+
+    def forged(data: bytes) -> bytes:
+        starts = [0, *(entry.end for entry in Scan(data))][:-1]
+        if not starts:
+            return data
+        start = world.dice.choice(starts)
+        length, _ = PREFIX.unpack_from(data, start)
+        body = bytearray(data[start + PREFIX.size : start + PREFIX.size + length])
+        if world.dice.random() < 0.4:
+            body[FIXED.size :] = mutated(world.dice, bytes(body[FIXED.size :]))
+        elif world.dice.random() < 0.5:
+            body[0] = world.dice.randrange(8)
+        else:
+            body[world.dice.randrange(8, FIXED.size)] = world.dice.choice((0, 0x7F, 0xFF))
+        kind, name, header, _, *rest = FIXED.unpack_from(body)
+        name = min(name, len(body) - FIXED.size)
+        header = min(header, len(body) - FIXED.size - name)
+        FIXED.pack_into(body, 0, kind, name, header, len(body) - FIXED.size - name - header, *rest)
+        new = PREFIX.pack(len(body), crc32(body)) + body
+        return data[:start] + new + data[start + PREFIX.size + length :]
+
+    _rewrite(world, forged)
+
+
+def _swap(world: World) -> None:
+    """Two segments change places."""
+    world.lost = True
+    paths = [path for _, path in segment_paths(world.folder) if path.is_file()]
+    if len(paths) > 1:
+        one, two = world.dice.sample(paths, 2)
+        spare = one.with_suffix(".spare")
+        one.rename(spare)
+        two.rename(one)
+        spare.rename(two)
+
+
+def _remove(world: World) -> None:
+    """A segment is gone."""
+    world.lost = True
+    _some_segment(world).unlink(missing_ok=True)
+
+
+def _duplicate(world: World) -> None:
+    """A segment is there a second time, under the name of another offset."""
+    world.lost = True
+    found = _some_segment(world)
+    first = world.dice.choice((0, 1, 7, 2**40, 2**53, 2**64 - 1, 10**20 - 1))
+    if found.is_file() and not (other := world.folder / f"{first:020d}.log").is_dir():
+        shutil.copyfile(found, other) if other != found else None
+
+
+def _foreign(world: World) -> None:
+    """Things that no writer made."""
+    name = world.dice.choice(
+        ("x", "00000000000000000099.log", "99999999999999999999.log", "00000000000000000000.tmp", "0.log")
+    )
+    path = world.folder / name
+    if path.exists():
+        return
+    match world.dice.randrange(3):
+        case 0:
+            path.mkdir()
+        case 1:
+            path.write_bytes(world.dice.choice((b"", b"\x00" * 100, b"{}")))
+        case _:
+            path.symlink_to(world.dice.choice((name, "nowhere", "..")))
+
+
+def _flag(world: World) -> None:
+    """A segment's mode says that events were published which it doesn't hold."""
+    path = _some_segment(world)
+    if path.is_file():
+        path.chmod(0o400)
+
+
+def _other_shards(world: World) -> None:
+    """A segment of a log for another shard count lies there."""
+    world.lost = True
+    other = world.folder.with_name(f"{world.folder.name}o")
+    if other.exists():
+        return
+    writer = world.open(other, shards=17)
+    world.note(writer, "READY", 1, b"foreign")
+    writer.close()
+    for path in other.glob("*.log"):
+        first = world.dice.choice((0, 1, 500))
+        if not (target := world.folder / f"{first:020d}.log").is_dir():
+            shutil.copyfile(path, target)
+
+
+DAMAGES: Final = (
+    _flip, _flip, _flip, _cut, _mess, _grow, _repeat_records, _forge, _forge, _swap, _remove, _duplicate,
+    _foreign, _flag, _other_shards,
+)  # fmt: skip
+
+
+def _some_segment(world: World) -> Path:
+    paths = [path for _, path in segment_paths(world.folder) if not path.is_dir()]
+    return world.dice.choice(paths) if paths else world.folder / "none.log"
+
+
+def _rewrite(world: World, change: Callable[[bytes], bytes]) -> None:
+    path = _some_segment(world)
+    if path.is_file():
+        path.write_bytes(change(path.read_bytes()))
+
+
+# The session beside the log
+
+
+def _saved_session(dice: random.Random, folder: Path) -> None:
+    """What is loaded is what was saved, or nothing."""
+    text = a_text(dice)[:200]
+    saved = SavedSession(7, text, "wss://gateway.discord.gg", 3, 16, 513, "ab" * 16, 10)
+    save(folder, saved)
+    assert load(folder) == saved
+    path = folder / "session.json"
+    if dice.random() < 0.1:
+        path.unlink()
+        path.mkdir()
+    else:
+        path.write_bytes(
+            dice.choice(
+                (
+                    mutated(dice, path.read_bytes()),
+                    b"[" * 60_000,
+                    b"\xff\xfe[" + text.encode("utf-16", "replace"),
+                )
+            )
+        )
+    assert load(folder) in (None, saved)
+    if path.is_file():
+        forget(folder)
+        assert load(folder) is None
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Let no warning be printed: there is one for nearly every case."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+TARGET: Final = Target("log", case)
