@@ -1,4 +1,4 @@
-"""The coordinator (does): the composition root, where clock, dice, sockets and processes meet the deciders.
+"""The coordinator (does): where clocks, dice, sockets and processes meet the deciders.
 
 No event passes through here: the fan-in forwards them in C.
 """
@@ -8,9 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import random
-import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine
 from importlib.metadata import version
 from typing import Any, Final, TypeVar
 
@@ -30,10 +28,10 @@ from gwcluster.identify.standing import beginning, forget_all, look, resuming
 from gwcluster.identify.start import Start, advice
 from gwcluster.job import job_of
 from gwcluster.log.session_state import touch
+from gwcluster.means import Means
 from gwcluster.state_folder import StateFolder
 from gwcluster.supervise.commands import Commands
 from gwcluster.supervise.crew import Crew
-from gwcluster.supervise.nursery_link import NurseryLink
 from gwcluster.supervise.supervisor import Supervisor
 from gwcluster.wire.exits import Exit
 from gwcluster.wire.notices import BEACON_INTERVAL_S, ShardState
@@ -51,7 +49,7 @@ class Cluster:
 
     Args:
         config: what to run.
-        environ: passed on to nursery and workers, less whatever holds the token.
+        means: what to run it with.
         fresh: give up every session first.
         use_reserve: let this start have what it needs of the identify reserve.
 
@@ -63,7 +61,7 @@ class Cluster:
     def __init__(
         self,
         config: Config,
-        environ: Mapping[str, str],
+        means: Means,
         *,
         fresh: bool = False,
         use_reserve: bool = False,
@@ -72,9 +70,9 @@ class Cluster:
         self._fresh = fresh
         self._use_reserve = use_reserve
         self.crew: Crew | None = None
-        self.started_at = time.monotonic()
+        self.started_at = means.monotonic()
         self._token = config.token.get_secret_value()
-        self._environ = {key: value for key, value in environ.items() if self._token not in value}
+        self._means = means
         self._stop = asyncio.Event()
         self._url = ""
 
@@ -100,8 +98,8 @@ class Cluster:
         """
         with contextlib.ExitStack() as stack:
             state = stack.enter_context(contextlib.closing(StateFolder(self.config.state)))
-            ledger = stack.enter_context(contextlib.closing(Ledger(state.ledger, clock=time.time)))
-            fanin = Fanin(state.fanin, self.config.events.bind, self.config.events.high_water_mark)
+            ledger = stack.enter_context(contextlib.closing(Ledger(state.ledger, clock=self._means.wall)))
+            fanin = self._means.fanin(state)
             log.info("events are published at %s", ", ".join(self.config.events.bind))
             try:
                 async with rest_session() as rest:
@@ -113,7 +111,7 @@ class Cluster:
         self, state: StateFolder, ledger: Ledger, fanin: Fanin, rest: aiohttp.ClientSession
     ) -> Exit:
         known = ledger.known
-        sessions = {} if self._fresh else look(state.shards, token=self._token, now=time.time())
+        sessions = {} if self._fresh else look(state.shards, token=self._token, now=self._means.wall())
         start = resuming(self.config, sessions, known)
         info: GatewayInfo | None = None
         if start is not None and known is not None:
@@ -151,14 +149,14 @@ class Cluster:
 
     def _limits(self, ledger: Ledger, start: Start) -> Limits:
         return Limits(
-            Gate(max_concurrency=1, budget=UNKNOWN, jitter=random.random),
+            Gate(max_concurrency=1, budget=UNKNOWN, jitter=self._means.jitter),
             ledger,
             start,
             api=self.config.gateway.api,
             reserve=self.config.identify.reserve,
             use_reserve=self._use_reserve,
-            clock=time.monotonic,
-            wall=time.time,
+            clock=self._means.monotonic,
+            wall=self._means.wall,
         )
 
     def _assemble(
@@ -166,13 +164,13 @@ class Cluster:
     ) -> Crew:
         config = self.config
         count, ids = start.shards, start.ids
-        board = Board(ids, time.time())
+        board = Board(ids, self._means.wall())
         supervisor = Supervisor(
             ids,
             restarts=config.supervision.restarts,
             within_s=config.supervision.within_s,
-            now=time.monotonic(),
-            jitter=random.random,
+            now=self._means.monotonic(),
+            jitter=self._means.jitter,
             later=start.identifying,
         )
         crew = Crew(
@@ -180,12 +178,17 @@ class Cluster:
             supervisor=supervisor,
             herald=Herald(fanin, state, count, ids[0], config.log.retention),
             job=lambda shard: job_of(config, state, shard, count, self._url),
-            nursery=lambda listener: NurseryLink(listener, self._environ),
-            clock=time.monotonic,
-            wall=time.time,
+            nursery=self._means.nursery,
+            clock=self._means.monotonic,
+            wall=self._means.wall,
         )
         crew.permits = Permits(
-            limits.gate, ledger, shards=count, tell=crew.tell, clock=time.monotonic, wall=time.time
+            limits.gate,
+            ledger,
+            shards=count,
+            tell=crew.tell,
+            clock=self._means.monotonic,
+            wall=self._means.wall,
         )
         crew.advise = lambda refused: advice(refused.code, count, limits.recommended)
         crew.commands = Commands(
@@ -204,8 +207,8 @@ class Cluster:
             self._token,
             ledger=ledger,
             version=version("gwcluster"),
-            clock=time.time,
-            jitter=random.random,
+            clock=self._means.wall,
+            jitter=self._means.jitter,
         )
 
     def _answered(self, crew: Crew, limits: Limits, info: GatewayInfo) -> None:
@@ -231,12 +234,12 @@ class Cluster:
 
     async def _keep_house(self, crew: Crew, state: StateFolder) -> None:
         """Say how the cluster is, and note which sessions are alive."""
-        touch_at = time.monotonic()
+        touch_at = self._means.monotonic()
         while True:
             await asyncio.sleep(BEACON_INTERVAL_S)
             crew.publish_counts()
-            if time.monotonic() >= touch_at:
-                touch_at = time.monotonic() + TOUCH_S
+            if self._means.monotonic() >= touch_at:
+                touch_at = self._means.monotonic() + TOUCH_S
                 for shard, view in crew.board.views.items():
                     if view.state is ShardState.LIVE:
                         touch(state.shard(shard))

@@ -22,6 +22,7 @@ from gwcluster.config import Config, ConfigError, load
 from gwcluster.coordinator import Cluster
 from gwcluster.errors import GwclusterError
 from gwcluster.logs import LogFormat, log_to
+from gwcluster.means import real_means
 from gwcluster.wire.exits import Exit
 
 
@@ -65,7 +66,7 @@ def command(
     with contextlib.ExitStack() as stack:
         if simulate:
             config = stack.enter_context(_simulated(config))
-        cluster = Cluster(config, os.environ, fresh=fresh, use_reserve=use_reserve)
+        cluster = Cluster(config, real_means(config, os.environ), fresh=fresh, use_reserve=use_reserve)
         ctx.exit(asyncio.run(_run(cluster, log_format)))
 
 

@@ -1,0 +1,51 @@
+"""What a cluster works with (does): the real clocks, dice, processes and sockets. Only here they are named."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from gwcluster.config import Config
+from gwcluster.fanin import Fanin
+from gwcluster.state_folder import StateFolder
+from gwcluster.supervise.nursery_link import Listener, NurseryLink
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What the coordinator is made of that isn't a decision; tests bring their own.
+
+    Attributes:
+        monotonic: seconds that never jump.
+        wall: Unix seconds.
+        jitter: returns evenly distributed numbers from 0.0 to 1.0.
+        nursery: makes the line to a nursery that is still to be started.
+        fanin: binds the sockets through which events go, in a state folder.
+    """
+
+    monotonic: Callable[[], float]
+    wall: Callable[[], float]
+    jitter: Callable[[], float]
+    nursery: Callable[[Listener], NurseryLink]
+    fanin: Callable[[StateFolder], Fanin]
+
+
+def real_means(config: Config, environ: Mapping[str, str]) -> Means:
+    """Return this machine's.
+
+    Args:
+        config: what is to run.
+        environ: passed on to nursery and workers, less whatever holds the token.
+    """
+    token = config.token.get_secret_value()
+    passed_on = {key: value for key, value in environ.items() if token not in value}
+    events = config.events
+    return Means(
+        monotonic=time.monotonic,
+        wall=time.time,
+        jitter=random.random,
+        nursery=lambda listener: NurseryLink(listener, passed_on),
+        fanin=lambda state: Fanin(state.fanin, events.bind, events.high_water_mark),
+    )
