@@ -84,3 +84,96 @@ def test_scripted_answers_come_first_and_as_often_as_said() -> None:
     assert ask(rig, "/api/v10/users/@me")[0] == 200
     assert [ask(rig, "/api/v10/gateway/bot")[0] for _ in range(3)] == [429, 429, 200]
     assert [call.status for call in rig.ledger.rest_calls] == [200, 429, 429, 200]
+
+
+def test_every_answer_says_how_many_requests_are_left() -> None:
+    # https://docs.discord.com/developers/topics/rate-limits#header-format
+    rig = Rig(rest_limit=5)
+    headers = [rest.answer(rig.gateway, "/api/v10/gateway", BOT, URL, rig.now).headers for _ in range(2)]
+    assert [one["X-RateLimit-Remaining"] for one in headers] == ["4", "3"]
+    assert headers[0]["X-RateLimit-Limit"] == "5"
+    assert float(headers[0]["X-RateLimit-Reset-After"]) == 1.0
+    assert headers[0]["X-RateLimit-Bucket"]
+
+
+def test_the_51st_request_within_a_second_is_429_for_all_routes() -> None:
+    rig = Rig()
+    assert [ask(rig, "/api/v10/gateway/bot")[0] for _ in range(50)] == [200] * 50
+    rig.run_for(0.4)
+    answer = rest.answer(rig.gateway, "/api/v10/users/@me", BOT, URL, rig.now)
+    assert answer.status == 429
+    assert json.loads(answer.body)["retry_after"] == 0.6
+    assert json.loads(answer.body)["global"] is True
+    assert (answer.headers["Retry-After"], answer.headers["X-RateLimit-Scope"]) == ("1", "global")
+    assert rig.rules_broken() == ["rest_rate"]
+    rig.run_for(0.6)
+    assert ask(rig, "/api/v10/users/@me")[0] == 200
+
+
+def test_after_more_than_10_000_invalid_answers_in_10_minutes_everything_is_403() -> None:
+    # https://docs.discord.com/developers/topics/rate-limits#invalid-request-limit
+    rig = Rig(token="abc", rest_limit=1_000_000)
+    wrong = {**BOT, "Authorization": "Bot wrong"}
+    for _ in range(10_000):
+        rest.answer(rig.gateway, "/api/v10/gateway/bot", wrong, URL, rig.now)
+    rig.run_for(300.0)
+    assert ask(rig, "/api/v10/gateway/bot")[0] == 200
+    assert ask(rig, "/api/v10/gateway/bot", wrong)[0] == 401
+    answer = rest.answer(rig.gateway, "/api/v10/gateway/bot", BOT, URL, rig.now)
+    assert (answer.status, answer.headers["Content-Type"], answer.body[:6]) == (403, "text/html", b"<html>")
+    assert rig.rules_broken()[-1] == "invalid_answers"
+    rig.run_for(600.0)
+    assert ask(rig, "/api/v10/gateway/bot")[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "banned"),
+    [
+        (401, {}, True),
+        (403, {}, True),
+        (429, {}, True),
+        (429, {"X-RateLimit-Scope": "user"}, True),
+        (429, {"X-RateLimit-Scope": "shared"}, False),
+        (404, {}, False),
+        (502, {}, False),
+    ],
+)
+def test_only_401_403_and_429_are_invalid_and_not_those_of_a_shared_limit(
+    status: int, headers: dict[str, str], banned: bool
+) -> None:
+    rig = Rig(invalid_answers_max=2)
+    rig.faults.rest.add(RestFault(status, b"{}", headers), times=3)
+    for _ in range(3):
+        ask(rig, "/api/v10/gateway/bot")
+    answer = rest.answer(rig.gateway, "/api/v10/gateway/bot", BOT, URL, rig.now)
+    assert (answer.status == 403) == banned
+
+
+@pytest.mark.parametrize(
+    ("fault", "not_before"),
+    [
+        (RestFault(429, b"", {"Retry-After": "82721"}), 92_721.0),
+        (RestFault(429, b'{"retry_after":1.5}'), 10_001.5),
+        (RestFault(429, b"<html>", delay_s=2.0), None),
+        (RestFault(429, b"", {"Retry-After": "5"}, delay_s=2.0), 10_007.0),
+        (RestFault(503, b"", {"Retry-After": "5"}), None),
+    ],
+)
+def test_what_a_429_said_is_in_the_ledger(fault: RestFault, not_before: float | None) -> None:
+    rig = Rig()
+    rig.faults.rest.add(fault)
+    rest.answer(rig.gateway, "/api/v10/gateway/bot", BOT, URL, rig.now)
+    assert rig.ledger.rest_calls[0].not_before == not_before
+
+
+@pytest.mark.parametrize(("setting", "reset_after"), [("fixed", 36_400_000), ("sliding", 36_400_000)])
+def test_reset_after_counts_down_in_milliseconds(setting: str, reset_after: int) -> None:
+    rig = Rig(daily_window=setting)
+    rig.identify(rig.dial())
+    rig.run_for(50_000.0)
+    rig.identify(rig.dial())
+    limit = ask(rig, "/api/v10/gateway/bot")[1]["session_start_limit"]
+    assert (limit["remaining"], limit["reset_after"]) == (998, reset_after)
+    rig.run_for(36_400.0)
+    limit = ask(rig, "/api/v10/gateway/bot")[1]["session_start_limit"]
+    assert limit["reset_after"] == (0 if setting == "fixed" else 50_000_000)

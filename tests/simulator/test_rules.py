@@ -2,7 +2,6 @@ import json
 
 import pytest
 
-from gwsimulator.faults import Acks
 from support.sim_rig import Rig
 
 HEARTBEAT, IDENTIFY, PRESENCE, RESUME = 1, 2, 3, 6
@@ -14,50 +13,6 @@ def test_a_connection_is_greeted_with_the_interval() -> None:
     (hello,) = rig.take(rig.dial())
     assert hello["op"] == 10
     assert hello["d"]["heartbeat_interval"] == 41_250
-
-
-def test_a_heartbeat_is_acknowledged_and_recorded_with_its_seq() -> None:
-    rig = Rig()
-    link, _ = rig.go_live()
-    assert rig.send(link, HEARTBEAT, 2) == [{"t": None, "s": None, "op": 11, "d": None}]
-    assert [(beat.shard, beat.seq) for beat in rig.ledger.beats] == [(0, 2)]
-    assert rig.rules_broken() == []
-
-
-def test_a_heartbeat_claiming_more_than_was_sent_is_a_violation() -> None:
-    rig = Rig()
-    link, _ = rig.go_live()
-    rig.send(link, HEARTBEAT, 999)
-    assert rig.rules_broken() == ["heartbeat_seq"]
-
-
-def test_a_client_that_does_not_beat_is_closed_after_interval_and_tolerance() -> None:
-    rig = Rig(heartbeat_interval_ms=40_000, heartbeat_tolerance=0.25, heartbeat_grace_s=0.0)
-    link = rig.dial()
-    rig.run_for(49.9)
-    assert rig.ended == {}
-    rig.run_for(0.2)
-    assert rig.ended == {link: 4000}
-    assert rig.rules_broken() == ["late_heartbeat"]
-
-
-def test_a_client_that_beats_in_time_stays_for_a_day() -> None:
-    rig = Rig()
-    link, _ = rig.go_live()
-    for _ in range(2_095):
-        rig.run_for(41.25)
-        rig.send(link, HEARTBEAT, 1)
-    assert rig.ended == {}
-    assert rig.rules_broken() == []
-
-
-def test_withheld_acks_concern_one_shard_only() -> None:
-    rig = Rig(identify_window_s=0.0)
-    silent, _ = rig.go_live(0)
-    other, _ = rig.go_live(1)
-    rig.faults.acks[0] = Acks(None)
-    assert rig.send(silent, HEARTBEAT, 1) == []
-    assert rig.send(other, HEARTBEAT, 1) != []
 
 
 def test_4096_bytes_pass_and_one_more_is_4002() -> None:
@@ -183,13 +138,92 @@ def test_scripted_greetings_each_meet_one_connection() -> None:
     assert ops == [[], [7], [10], [10, 10], [10]]
 
 
-def test_a_stalled_connection_is_not_closed_for_missing_heartbeats() -> None:
-    rig = Rig()
-    rig.go_live()
-    link = rig.gateway.links.of_shard(0)[0]
-    rig.perform(rig.gateway.links.stall(link, rig.now, reads=True, writes=True))
-    rig.run_for(600.0)
+def test_15_kib_pass_where_the_settings_say_so() -> None:
+    rig = Rig(max_payload_bytes=15_360)
+    link, _ = rig.go_live()
+    frame = json.dumps({"op": HEARTBEAT, "d": None}).encode()
+    rig.send_raw(link, frame + b" " * (15_360 - len(frame)))
     assert rig.ended == {}
-    rig.perform(rig.gateway.links.stall(link, rig.now, reads=False, writes=False))
-    rig.run_for(600.0)
-    assert rig.ended == {link.id: 4000}
+    rig.send_raw(link, frame + b" " * (15_361 - len(frame)))
+    assert rig.ended == {link: 4002}
+
+
+@pytest.mark.parametrize(("setting", "ended"), [("ignore", []), ("close", [4000])])
+def test_an_unknown_compression_is_taken_as_none_or_closed(setting: str, ended: list[int]) -> None:
+    rig = Rig(unknown_compression=setting)
+    link = rig.dial(v="10", encoding="json", compress="br")
+    assert [one["op"] for one in rig.take(link)] == ([] if ended else [10])
+    assert list(rig.ended.values()) == ended
+    assert rig.rules_broken() == ["unknown_compression"]
+
+
+def test_a_gateway_url_without_its_query_is_a_violation_too() -> None:
+    rig = Rig()
+    rig.dial(compress="zlib-stream")
+    assert rig.rules_broken() == ["url_without_query"] * 2
+
+
+def test_a_message_is_judged_by_size_then_json_then_rate_then_op_then_fields_then_state() -> None:
+    too_many_and = [
+        (b'{"op":1,"d":' + b" " * 4096, 4002, "too_large"),
+        (b"{", 4002, "undecodable"),
+        (b'{"op":99}', 4008, "send_rate"),
+    ]
+    for data, code, rule in too_many_and:
+        rig = Rig(send_limit=1)
+        link, _ = rig.go_live()
+        rig.send_raw(link, data)
+        assert (rig.ended, rig.rules_broken()) == ({link: code}, [rule])
+    for data, code, rule in [
+        (b'{"op":99}', 4001, "unknown_opcode"),
+        (b'{"op":3,"d":{}}', 4001, "bad_payload"),
+        (b'{"op":2,"d":null}', 4001, "bad_payload"),
+        (b'{"op":6,"d":{}}', 4001, "bad_payload"),
+        (json.dumps({"op": 3, "d": IDLE}).encode(), 4003, "not_authenticated"),
+    ]:
+        rig = Rig()
+        link = rig.dial()
+        rig.send_raw(link, data)
+        assert (rig.ended, rig.rules_broken()) == ({link: code}, [rule])
+
+
+@pytest.mark.parametrize("op", [IDENTIFY, RESUME])
+def test_while_an_identify_is_being_answered_another_is_4005(op: int) -> None:
+    rig = Rig(ready_delay_s=10.0)
+    link = rig.dial()
+    rig.identify(link)
+    rig.send(link, op, {"token": "abc"})
+    assert rig.ended == {link: 4005}
+
+
+def test_a_command_before_ready_is_4003_also_while_identify_is_being_answered() -> None:
+    rig = Rig(ready_delay_s=10.0)
+    link = rig.dial()
+    rig.identify(link)
+    rig.send(link, PRESENCE, IDLE)
+    assert rig.ended == {link: 4003}
+
+
+@pytest.mark.parametrize("op", [IDENTIFY, RESUME])
+def test_after_op_9_the_same_socket_may_identify_or_resume_or_beat(op: int) -> None:
+    rig = Rig(identify_window_s=0.0)
+    link, session = rig.go_live()
+    rig.perform(rig.gateway.links.invalidate(rig.gateway.links.of_shard(0)[0], rig.now, resumable=True))
+    rig.take(link)
+    assert rig.send(link, HEARTBEAT, 3)[0]["op"] == 11
+    got = rig.identify(link) if op == IDENTIFY else rig.resume(link, session, 3)
+    assert got[0]["t"] == ("READY" if op == IDENTIFY else "RESUMED")
+
+
+def test_dials_that_became_no_websocket_are_in_the_ledger() -> None:
+    rig = Rig()
+    rig.gateway.refused("resume", 503, rig.now)
+    assert [(one.host, one.status) for one in rig.ledger.refused] == [("resume", 503)]
+
+
+def test_every_message_is_in_the_ledger_with_its_size() -> None:
+    rig = Rig()
+    link, _ = rig.go_live()
+    rig.send_raw(link, b'{"op":1}')
+    rig.send_raw(link, b"?")
+    assert [one.size for one in rig.ledger.frames[1:]] == [8, 1]

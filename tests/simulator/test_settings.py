@@ -12,6 +12,13 @@ from gwsimulator import Settings
         ({"rate": -1.0}, "rate must not be negative, not -1.0"),
         ({"port": 65_536}, "port must be 0 to 65535, not 65536"),
         ({"mix": "loud"}, "mix must be one of chat, presence, guilds, not 'loud'"),
+        ({"guild_rate": -1.0}, "guild_rate must not be negative, not -1.0"),
+        ({"daily_window": "weekly"}, "daily_window must be one of fixed, sliding, not 'weekly'"),
+        (
+            {"identify_window_from": "x"},
+            "identify_window_from must be one of attempt, accept, ready, not 'x'",
+        ),
+        ({"presence_limit": ""}, "presence_limit must be one of ignore, close, not ''"),
         ({"token": ""}, "token must not be empty; None accepts any"),
     ],
 )
