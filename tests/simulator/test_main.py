@@ -96,3 +96,43 @@ def test_a_port_that_is_taken_ends_with_2_and_says_so() -> None:
 def test_help_says_what_rate_means() -> None:
     done = subprocess.run([*COMMAND, "--help"], capture_output=True, text=True, timeout=10, check=True)
     assert "Events per second and shard." in done.stdout
+
+
+def test_scenarios_are_listed_with_what_they_are_about() -> None:
+    done = subprocess.run([*COMMAND, "--scenarios"], capture_output=True, text=True, timeout=10, check=True)
+    listed = [line.split()[0] for line in done.stdout.splitlines()]
+    assert listed == ["half-open", "identify-storm", "outage", "resume-host-dead", "rolling-restart"]
+
+
+def test_a_scenario_is_said_while_it_is_played_and_summed_up_at_the_end(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        "about: x\nbegins: at once\nsettings: {shards: 7, max_concurrency: 5}\n"
+        "steps:\n  - {do: rest_fault, status: 503}\n  - {after: 100ms, say: that was it}\n"
+    )
+    with running("--scenario", str(file), "--max-concurrency", "2") as (process, api):
+        assert process.stderr is not None
+        said = [process.stderr.readline() for _ in range(4)]
+        assert get(f"{api}/gateway/bot")[0] == 503
+        body = get(f"{api}/gateway/bot")[1]
+        assert (body["shards"], body["session_start_limit"]["max_concurrency"]) == (7, 2)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(5) == 0
+        rest = process.stderr.read()
+    assert [line.split("s  ")[-1].strip() for line in said[:3]] == [
+        "let REST fail (status 503)",
+        "that was it",
+        "mine is over",
+    ]
+    assert "until it is stopped" in said[3]
+    assert "REST calls   2: 1 503, 1 200" in rest
+
+
+def test_a_scenario_that_is_wrong_ends_with_2_and_is_said(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("about: x\nsteps:\n  - do: op77\n")
+    done = subprocess.run(
+        [*COMMAND, "--scenario", str(file)], capture_output=True, text=True, timeout=10, check=False
+    )
+    assert done.returncode == 2
+    assert f"{file}:3: steps[0].do: 'op77' is unknown; did you mean op7?" in done.stderr
