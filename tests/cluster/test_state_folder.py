@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gwcluster.state_folder import StateFolder, StateFolderError
+from gwcluster.state_folder import StateFolder, StateFolderError, owner_of
 
 
 def mode(path: Path) -> int:
@@ -107,3 +107,17 @@ def test_something_in_the_way_is_an_error_that_names_it_and_lets_go_of_the_lock(
         StateFolder(tmp_path)
     (tmp_path / "run" / "folder").rmdir()
     StateFolder(tmp_path).close()
+
+
+def test_who_runs_on_a_folder_is_told_without_touching_it(tmp_path: Path) -> None:
+    assert owner_of(tmp_path) is None
+    state = StateFolder(tmp_path / "state")
+    assert owner_of(tmp_path / "state") == os.getpid()
+    state.close()
+    assert owner_of(tmp_path / "state") is None
+
+
+@pytest.mark.parametrize("content", ["", "x", "-1", "0", "99999999999"])
+def test_a_process_that_is_gone_runs_nothing(tmp_path: Path, content: str) -> None:
+    (tmp_path / "coordinator.pid").write_text(content)
+    assert owner_of(tmp_path) is None

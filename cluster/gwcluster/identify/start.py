@@ -132,9 +132,14 @@ def advice(code: int, count: int, recommended: int | None) -> str:
     """Return what to do when Discord refuses a shard with a close code, "" if there is nothing to say.
 
     Sources:
+        https://docs.discord.com/developers/events/gateway#sharding
         https://docs.discord.com/developers/events/gateway#sharding-for-very-large-bots
     """
-    if code != 4010 or recommended is None or recommended == count:
+    if recommended is None or recommended == count:
+        return ""
+    if code == 4011:
+        return f": shards.count is {count} and Discord recommends {recommended}: set that, and start anew"
+    if code != 4010:
         return ""
     return (
         f": shards.count is {count} and Discord recommends {recommended}; the count of a very large bot has "

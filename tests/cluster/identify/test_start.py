@@ -100,7 +100,14 @@ def test_an_invalid_shard_is_told_the_count_that_is_valid() -> None:
     text = advice(4010, 71, 80)
     assert "shards.count is 71 and Discord recommends 80" in text
     assert "multiple" in text
-    assert advice(4010, 80, 80) == advice(4010, 71, None) == advice(4011, 71, 80) == ""
+    assert advice(4010, 80, 80) == advice(4010, 71, None) == advice(4013, 71, 80) == ""
+
+
+def test_shards_with_too_many_guilds_are_told_the_count_that_is_enough() -> None:
+    # "Each shard can only support a maximum of 2500 guilds"
+    # https://docs.discord.com/developers/events/gateway#sharding
+    assert "shards.count is 71 and Discord recommends 80" in advice(4011, 71, 80)
+    assert advice(4011, 80, 80) == advice(4011, 71, None) == ""
 
 
 def test_ids_are_written_as_ranges() -> None:

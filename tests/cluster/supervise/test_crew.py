@@ -721,3 +721,36 @@ def test_a_worker_that_does_not_answer_is_given_up() -> None:
         rig.drain()
 
     assert rig.play(story) == 0
+
+
+def test_a_refusal_is_told_with_what_a_person_may_do_about_it() -> None:
+    rig = Rig(0, 1)
+    rig.crew.advise = lambda refused: f"; with {refused.code} try another count"
+
+    async def story(_: object) -> None:
+        rig.live(1)
+        rig.crew.said(0, Refused(False, 4010, "4010 invalid shard"))
+        rig.dies(0, SHARD_REFUSED)
+        await asyncio.sleep(0.0)
+        assert rig.herald.failures == [(0, "4010 invalid shard; with 4010 try another count")]
+        rig.drain()
+
+    rig.play(story)
+
+
+def test_shards_that_wait_for_discords_answer_start_with_it() -> None:
+    rig = Rig(0, 1)
+    rig.crew.supervisor = Supervisor(
+        [0, 1], restarts=5, within_s=60.0, now=10_000.0, jitter=lambda: 1.0, later={1}
+    )
+
+    async def story(_: object) -> None:
+        assert [shard for _, shard in rig.forks] == [0]
+        await asyncio.sleep(500.0)
+        assert [shard for _, shard in rig.forks] == [0]
+        rig.crew.release()
+        await asyncio.sleep(0.001)
+        assert [shard for _, shard in rig.forks] == [0, 1]
+        rig.drain()
+
+    assert rig.play(story) == 0

@@ -352,3 +352,23 @@ def test_a_worker_that_stops_when_the_cluster_does_is_worth_no_more_than_a_word(
     supervisor = running(0)
     supervisor.drain(10_001.0, 6.0)
     assert supervisor.exited(0, 0, 10_002.0) == Verdict("shard 0: stopped", Severity.INFO)
+
+
+def test_shards_that_are_to_start_later_wait_for_their_release_and_nobody_waits_for_them() -> None:
+    supervisor = Supervisor(
+        [0, 1, 2], restarts=5, within_s=60.0, now=10_000.0, jitter=lambda: 1.0, later={1, 2}
+    )
+    assert supervisor.step(10_000.0) == [Start(0, attempt=1)]
+    supervisor.started(0, 100, 10_000.0)
+    assert supervisor.due is None
+    assert supervisor.backing_off == {}
+    assert not supervisor.finished
+    supervisor.release(10_500.0)
+    assert supervisor.due == 10_500.0
+    assert supervisor.step(10_500.0) == [Start(1, attempt=1), Start(2, attempt=1)]
+
+
+def test_an_operator_may_start_a_shard_before_its_release() -> None:
+    supervisor = Supervisor([0], restarts=5, within_s=60.0, now=10_000.0, jitter=lambda: 1.0, later={0})
+    assert supervisor.restart(0, 10_100.0) is None
+    assert supervisor.step(10_100.0) == [Start(0, attempt=1)]

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from gwcluster.identify.breaker import Breaker
+from gwcluster.identify.budget import Budget
+from gwcluster.identify.gateway_info import GatewayInfo
+from gwcluster.identify.outlook import Outlook
+from gwcluster.identify.start import Start
+
+NOW = 1_790_000_000.0
+INFO = GatewayInfo("wss://gateway.discord.gg", 16, 1000, 1000, 3600.0, 16)
+SIXTEEN = Start(16, tuple(range(16)))
+
+
+def outlook(start: Start | None = SIXTEEN, remaining: int | None = 1000, **changed: Any) -> Outlook:
+    fields: dict[str, Any] = {
+        "now": NOW,
+        "start": start,
+        "objection": None,
+        "info": None if remaining is None else INFO,
+        "silence": "status 500" if remaining is None else None,
+        "budget": None if remaining is None else Budget(1000, remaining, NOW + 3600.0, 100),
+        "spent": 0,
+        "breaker": Breaker(total=1000),
+        "not_before": None,
+        "owner": None,
+    }
+    return Outlook(**(fields | changed))
+
+
+def open_breaker() -> Breaker:
+    breaker = Breaker(total=1000)
+    for _ in range(200):
+        breaker.sent(0, NOW - 100.0)
+        breaker.again(0, NOW - 100.0)
+    return breaker
+
+
+def test_a_start_that_the_budget_allows_may_happen() -> None:
+    assert outlook().hitches == []
+    assert not outlook().refused
+
+
+def test_a_start_without_an_identify_may_happen_whatever_the_limits_say() -> None:
+    resuming = Start(16, tuple(range(16)), frozenset(range(16)))
+    assert outlook(resuming, remaining=None).hitches == []
+    assert outlook(resuming, remaining=0, breaker=open_breaker()).hitches == []
+
+
+def test_a_budget_that_is_short_is_a_hitch_with_numbers_and_a_remedy() -> None:
+    (hitch,) = outlook(remaining=110).hitches
+    assert "16 of 16 shards need an IDENTIFY, and 10 may be spent" in hitch.reason
+    assert "in 1 h" in hitch.reason
+    assert "shards 10-15 then wait" in hitch.remedy
+    assert "--use-reserve" in hitch.remedy
+    assert not outlook(remaining=110).refused
+
+
+def test_a_start_that_would_lose_sessions_for_nothing_is_refused() -> None:
+    found = outlook(Start(32, tuple(range(32)), given_up=16), remaining=120)
+    (hitch,) = found.hitches
+    assert "16 sessions can still be resumed" in hitch.reason
+    assert found.refused
+
+
+def test_an_objection_is_all_there_is_to_say() -> None:
+    found = outlook(None, objection="Discord recommends 161 shards, and the last time it was 16")
+    assert [hitch.reason for hitch in found.hitches] == [found.objection]
+    assert found.refused
+
+
+def test_without_an_answer_those_that_can_resume_do_and_the_others_wait() -> None:
+    (hitch,) = outlook(Start(16, tuple(range(16)), frozenset(range(14))), remaining=None).hitches
+    assert "status 500" in hitch.reason
+    assert hitch.remedy == "`run` resumes 14 shards at once; shards 14-15 wait until Discord answers"
+    (unknown,) = outlook(None, remaining=None).hitches
+    assert "nothing starts before Discord answers" in unknown.remedy
+
+
+def test_an_open_breaker_is_a_hitch() -> None:
+    (hitch,) = outlook(breaker=open_breaker()).hitches
+    assert "200 identifies of the last 24 h gained no shard" in hitch.reason
+    assert "in 3 min 20 s" in hitch.remedy
+
+
+def test_the_document_has_every_number_and_is_json() -> None:
+    document = outlook(Start(16, tuple(range(16)), frozenset({3})), remaining=110).document()
+    assert json.loads(json.dumps(document)) == document
+    assert document["may_start"] is False
+    assert document["refused"] is False
+    assert document["resume"] == [3]
+    assert len(document["identify"]) == 15
+    assert (document["total"], document["remaining"], document["reserve"], document["spendable"]) == (
+        1000,
+        1000,
+        100,
+        10,
+    )
+    assert (document["least_s"], document["max_concurrency"]) == (0.0, 16)
+    assert (document["reset_at"], document["reset_after_s"]) == (NOW + 3600.0, 3600.0)
+    silent = outlook(None, remaining=None, not_before=NOW + 60.0, owner=7).document()
+    assert (silent["shards"], silent["remaining"], silent["unanswered"]) == (None, None, "status 500")
+    assert (silent["not_before"], silent["running_pid"]) == (NOW + 60.0, 7)
