@@ -109,6 +109,7 @@ class Resuming:
     def _resumed(self, link: Link, session: Session, now: float) -> list[Effect]:
         if self.links.settings.resumed_has_seq:
             return self.delivery.dispatch(session, Event("RESUMED", _RESUMED_D, None), now)
+        session.told = session.seq
         return [Send(link.id, b'{"t":"RESUMED","s":null,"op":0,"d":%b}' % _RESUMED_D)]
 
     def _plan_departure(self, link: Link, now: float) -> None:

@@ -126,6 +126,7 @@ _GATED: Final[dict[Intent, str]] = {
 }
 
 _GUILD_INTENT: Final = {name: int(intent) for intent, names in _GATED.items() for name in names.split()}
+_GUILD_INTENT["THREAD_MEMBERS_UPDATE"] |= Intent.GUILD_MEMBERS  # either of the two will do
 
 # The same events outside of guilds hang on other bits.
 _DIRECT_INTENT: Final = {
@@ -138,5 +139,5 @@ _DIRECT_INTENT: Final = {
 
 
 def intent_needed(name: str, *, in_guild: bool) -> int:
-    """Return the intent bit without which a dispatch `name` is not sent; 0 when it needs none."""
+    """Return the intent bits without any of which a dispatch `name` is not sent; 0 when it needs none."""
     return (_GUILD_INTENT if in_guild else _DIRECT_INTENT).get(name, 0)
