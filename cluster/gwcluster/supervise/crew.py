@@ -219,13 +219,19 @@ class Crew:
             case Pulse():
                 self.board.beat(shard, message, now)
             case Refused():
-                self._refusals[shard] = message.reason + self.advise(message)
+                self._refused(shard, message)
             case HostFailed() | SentAway():
                 self._pass_on(shard, message)
             case _:
                 if not self.permits.heard(shard, message):
                     log.error("shard %d: a %s message is not for us", shard, type(message).__name__)
         self._news.set()
+
+    def _refused(self, shard: int, message: Refused) -> None:
+        reason = self._refusals[shard] = message.reason + self.advise(message)
+        log.error("Discord refuses %s: %s", "the cluster" if message.cluster else f"shard {shard}", reason)
+        if message.cluster:  # the worker's exit is next, and what has to stop then stops
+            self.supervisor.refused = self.supervisor.refused or reason
 
     def _pass_on(self, shard: int, message: HostFailed | SentAway) -> None:
         """Tell every shard what one of them found out."""
