@@ -14,9 +14,11 @@ from gwcluster.wire.control import (
     AskPermit,
     Command,
     CommandDone,
+    Conditions,
     Exited,
     Fork,
     Forked,
+    HostFailed,
     IdentifyRefused,
     Message,
     Permit,
@@ -24,6 +26,7 @@ from gwcluster.wire.control import (
     PermitUsed,
     Pulse,
     Refused,
+    SentAway,
     Signal,
     StateChanged,
     Unframer,
@@ -43,6 +46,9 @@ MESSAGES: list[Message] = [
     StateChanged("backoff", "no “network”", None),
     Pulse(7, 1, 2, 3, None, 1.5, None, 4, 5, 6, 2**40, "disk full"),
     Refused(cluster=True, code=4004, reason="Authentication failed."),
+    HostFailed("wss://gateway-us-east1-b.discord.gg"),
+    SentAway(),
+    Conditions({"wss://gateway-us-east1-b.discord.gg": 10_600.0}, 10_060.0, float("-inf")),
     Command(8, 4, {"guild_id": "2909267986263572999", "channel_id": None}, None),
     CommandDone(8, "rate_limited", "once in 30 s", 12.5, None),
     Fork(3),
@@ -88,7 +94,7 @@ def test_a_message_is_there_with_its_last_byte() -> None:
     for message in MESSAGES:
         ends.append(ends[-1] + len(encode(message)))
     assert [at for at, count in enumerate(counts, start=1) if count] == ends[1:]
-    assert sum(counts) == 16
+    assert sum(counts) == 19
 
 
 @pytest.mark.parametrize("length", [(1 << 20) + 1, 0xFFFFFFFF])
