@@ -242,7 +242,7 @@ class Cluster:
                 touch_at = self._means.monotonic() + TOUCH_S
                 for shard, view in crew.board.views.items():
                     if view.state is ShardState.LIVE:
-                        touch(state.shard(shard))
+                        touch(state.shard(shard), self._means.wall())
 
     async def _unless_stopped(self, asking: Coroutine[Any, Any, _Answer]) -> _Answer | None:
         """Return the answer, or None when we are asked to stop first."""

@@ -100,10 +100,10 @@ def load(folder: Path) -> SavedSession | None:
         return None
 
 
-def touch(folder: Path) -> None:
-    """Note that the saved session is alive now, for `alive_at`; a session or a disk that isn't there is fine."""
+def touch(folder: Path, wall: float) -> None:
+    """Note that the saved session is alive at Unix second `wall`; that there is none, or no disk, is fine."""
     with contextlib.suppress(OSError):
-        os.utime(folder / FILE_NAME)
+        os.utime(folder / FILE_NAME, (wall, wall))
 
 
 def alive_at(folder: Path) -> float | None:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -152,11 +151,10 @@ def test_the_fingerprint_tells_tokens_apart_and_holds_nothing_of_them() -> None:
 
 
 def test_a_session_says_when_it_was_last_known_to_be_alive(tmp_path: Path) -> None:
-    touch(tmp_path)
+    touch(tmp_path, 1_790_000_000.0)
     assert alive_at(tmp_path) is None
     save(tmp_path, SAVED)
-    os.utime(tmp_path / "session.json", (1_790_000_000.0, 1_790_000_000.0))
-    assert alive_at(tmp_path) == 1_790_000_000.0
-    touch(tmp_path)
     assert (alive_at(tmp_path) or 0.0) != 1_790_000_000.0
+    touch(tmp_path, 1_790_000_000.0)
+    assert alive_at(tmp_path) == 1_790_000_000.0
     assert load(tmp_path) == SAVED
