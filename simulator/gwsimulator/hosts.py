@@ -65,26 +65,32 @@ class Host:
         """Refuse TCP connections; those that are there stay. The port is kept from other processes."""
         if self._listening is None:
             return
-        if self._starting is not None:
-            self._starting.cancel()
         if self._servers:
             self._servers[-1].server.close()
-        self._listening.close()
-        self._listening = None
+        self._stop_listening()
         self._placeholder = _bound(self.port)
 
     async def close(self) -> None:
         """Stop listening, and wait for what was served."""
-        if self._starting is not None:
-            self._starting.cancel()
-            await asyncio.gather(self._starting, return_exceptions=True)
         for server in self._servers:
             server.close()
         for server in self._servers:
             await server.wait_closed()
-        for each in (self._placeholder, self._listening):
-            if each is not None:
-                each.close()
+        self._stop_listening()
+        if self._starting is not None:
+            await asyncio.gather(self._starting, return_exceptions=True)
+        if self._placeholder is not None:
+            self._placeholder.close()
+
+    def _stop_listening(self) -> None:
+        if self._listening is None:
+            return
+        if self._starting is not None and not self._starting.done():
+            # asyncio may watch the socket already, and forgets it only for servers that are complete.
+            asyncio.get_running_loop().remove_reader(self._listening)
+            self._starting.cancel()
+        self._listening.close()
+        self._listening = None
 
     async def _start(self, listening: socket.socket) -> None:
         async def handle(ws: ServerConnection) -> None:

@@ -52,6 +52,32 @@ def test_a_host_may_go_down_and_up_without_a_pause_and_be_told_twice() -> None:
     play(scene)
 
 
+@pytest.mark.parametrize("ticks", range(6))
+def test_a_host_that_has_hardly_come_up_can_go_down(ticks: int) -> None:
+    async def scene(sim: Simulator) -> None:
+        sim.resume_host_down()
+        sim.resume_host_down(False)
+        for _ in range(ticks):
+            await asyncio.sleep(0)
+        sim.resume_host_down()
+        with pytest.raises(ConnectionRefusedError):
+            await RawClient(sim.resume_url).__aenter__()
+        sim.resume_host_down(False)
+        async with RawClient(sim.resume_url) as client:
+            assert (await client.receive())["op"] == 10
+
+    play(scene)
+
+
+@pytest.mark.parametrize("ticks", range(6))
+def test_a_simulator_can_end_when_it_has_hardly_begun(ticks: int) -> None:
+    async def scene(sim: Simulator) -> None:
+        for _ in range(ticks):
+            await asyncio.sleep(0)
+
+    play(scene)
+
+
 def test_there_is_no_host_of_another_name() -> None:
     async def scene(sim: Simulator) -> None:
         with pytest.raises(ValueError, match="'elsewhere'; there are gateway, resume"):

@@ -1,5 +1,6 @@
 import asyncio
 import json
+import logging
 import sys
 import zlib
 
@@ -135,7 +136,9 @@ def test_a_bomb_is_for_compressed_connections_only() -> None:
     play(scene)
 
 
-def test_pings_are_answered_by_whoever_has_a_websocket() -> None:
+def test_pings_are_sent(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "websockets.client")
+
     async def scene(sim: Simulator) -> None:
         async with live(sim) as (client, _):
             sim.ping(0, times=3)
@@ -143,6 +146,7 @@ def test_pings_are_answered_by_whoever_has_a_websocket() -> None:
             assert (await client.receive())["t"] == "A"
 
     play(scene)
+    assert sum("< PING" in record.getMessage() for record in caplog.records) == 3
 
 
 def test_a_connection_can_drip() -> None:
@@ -204,7 +208,11 @@ def test_a_stall_can_end_by_itself() -> None:
 
 
 @pytest.mark.parametrize("compress", COMPRESSIONS)
-def test_a_client_reads_the_same_whether_or_not_messages_come_in_fragments(compress: str | None) -> None:
+def test_a_client_reads_the_same_whether_or_not_messages_come_in_fragments(
+    compress: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "websockets.client")
+
     async def scene(sim: Simulator) -> None:
         async with live(sim, compress) as (client, session):
             sim.emit_random(0, 100)
@@ -212,3 +220,5 @@ def test_a_client_reads_the_same_whether_or_not_messages_come_in_fragments(compr
             assert [await client.payload() for _ in expected] == expected
 
     play(scene, fragment=True, split_zlib=True)
+    for sign in ("< CONT", "< PING"):
+        assert any(sign in record.getMessage() for record in caplog.records)
