@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import random
-from typing import Any
+import re
+from typing import Any, Final
 
 from fuzz.samples import NAMES, a_text, spelled, value
 from gwsimulator import payloads
+
+_SEQ: Final = re.compile(rb'"s":[0-9]+')
 
 
 def dispatch(dice: random.Random) -> bytes:
@@ -38,9 +41,13 @@ def _event(dice: random.Random) -> tuple[str, Any]:
 def payload(dice: random.Random) -> bytes:
     """Return any payload, valid JSON whatever it says, in any spelling."""
     if dice.random() < 0.4:
-        return dispatch(dice)
+        data = dispatch(dice)
+        odd = dice.choice(
+            (b"-1", b"-0", b"1.0", b"1e3", b"true", b"null", b"9" * 18, b"1" + b"0" * 18, b'"1"')
+        )
+        return _SEQ.sub(b'"s":' + odd, data, 1) if dice.random() < 0.3 else data
     fields: dict[str, Any] = {}
-    for key in dice.sample(["t", "s", "op", "d", "x"], dice.randint(0, 5)):
+    for key in dice.sample(["t", "s", "op", "d", "x"], dice.choice((0, 1, 2, 3, 4, 5, 5, 5))):
         fields[key] = _field(dice, key)
     return spelled(dice, fields if dice.random() < 0.9 else value(dice))
 
@@ -54,7 +61,7 @@ def _field(dice: random.Random, key: str) -> Any:
         case "s":
             return dice.choice((None, 1, 7, 10**17, 10**18, -1, True, 1.0))
         case "op":
-            return dice.choice((0, 0, 0, 1, 7, 9, 10, 11, 12, -1, 10**20, False, 0.0, None, "0"))
+            return dice.choice((0, 0, 0, 1, 7, 9, 10, 11, 12, -1, 10**20, False, True, 0.0, None, "0"))
         case _:
             hello = {
                 "heartbeat_interval": dice.choice((41250, 0.5, 0, -1, 3_600_000, 3_600_001, 10**400, True))

@@ -103,7 +103,8 @@ class Heard:
     def __init__(self, dice: random.Random, restless: float) -> None:
         self.messages: list[tuple[bool, bytes]] = []
         self.told: list[str] = []
-        self.mute = False
+        self.mute = False  # we hung up: no more messages
+        self.done = False  # we dropped it: no more news
         self._dice = dice
         self._restless = restless
 
@@ -123,6 +124,7 @@ class Heard:
         """See `gateway_link.Listener`."""
         assert self.told == ["opened"], f"messages after {self.told}"
         assert messages
+        assert not self.mute, "heard after hanging up"
         self.messages += messages
         self.use(link)
 
@@ -139,13 +141,14 @@ class Heard:
             case 0:
                 link.send(b'{"op":1,"d":null}')
             case 1:
+                self.mute = True
                 link.hang_up(4900)
             case _:
-                self.mute = True
+                self.mute = self.done = True
                 link.abort()
 
     def _note(self, news: str, link: GatewayLink) -> None:
-        assert not self.mute, f"{news} after abort"
+        assert not self.done, f"{news} after abort"
         self.told.append(news)
         self.use(link)
 
@@ -185,7 +188,7 @@ async def _connection(dice: random.Random) -> None:
     async with asyncio.timeout(5.0):
         await link.closed
     await asyncio.sleep(0)
-    assert heard.mute or heard.told[-1:] in (["failed"], ["lost"]) or wire is None, f"only told {heard.told}"
+    assert heard.done or heard.told[-1:] in (["failed"], ["lost"]) or wire is None, f"only told {heard.told}"
 
 
 async def _feed(

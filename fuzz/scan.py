@@ -49,9 +49,10 @@ def damaged(dice: random.Random) -> None:
 def cut(dice: random.Random) -> None:
     """The quick path takes no dispatch without its end, unless braces in someone's text make up for it."""
     data = dispatch(dice)
-    for end in {dice.randrange(len(data)) for _ in range(30)} | {len(data) - 1}:
+    behind_braces = [at for at in range(1, len(data)) if data[at - 1] == 0x7D]
+    for end in {dice.randrange(len(data)) for _ in range(10)} | {*behind_braces[-30:]}:
         if scan(data[:end]) is not None:
-            assert _lacks_braces(data[:end]), f"cut after {end} bytes, and taken for whole"
+            assert _made_up_for(data[:end]), f"cut after {end} bytes, and taken for whole"
 
 
 def glued(dice: random.Random) -> None:
@@ -150,10 +151,11 @@ def _is_unambiguous(data: bytes) -> bool:
     return len(keys) == len(set(keys))
 
 
-def _lacks_braces(cut_off: bytes) -> bool:
-    """Whether braces outside of strings are missing, so that only those within can have made up for them."""
+def _made_up_for(cut_off: bytes) -> bool:
+    """Whether braces are missing outside of strings, and those within make up for them."""
     structure = _STRING.sub(b"", cut_off)
-    return structure.count(b"{") > structure.count(b"}")
+    missing = structure.count(b"{") > structure.count(b"}")
+    return missing and cut_off.count(b"{") == cut_off.count(b"}")
 
 
 TARGET: Final = Target("scan", case)

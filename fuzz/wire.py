@@ -11,7 +11,7 @@ from typing import Any, Final
 from fuzz.cases import Target
 from fuzz.made import field_names, made
 from fuzz.mutate import chunks, mutated
-from fuzz.samples import a_text, value
+from fuzz.samples import a_text, spelled, value
 from gwcluster.errors import WireError, quoted
 from gwcluster.wire import control, events, logline, notices
 from gwcluster.wire.codec import pack, unpack_map
@@ -118,7 +118,12 @@ def lines(dice: random.Random) -> None:
     got = logline.decode(line)
     assert (got.level, got.shard) == (sent.level, sent.shard)
     assert got == sent or (got.text.endswith(" …") and text.startswith(got.text[:10]))
-    for other in (mutated(dice, line), dice.randbytes(30), b"[" * 10 ** dice.randint(1, 5)):
+    for other in (
+        mutated(dice, line),
+        dice.randbytes(30),
+        b"[" * dice.choice((1, 100_000)),
+        spelled(dice, value(dice)),
+    ):
         found = logline.decode(other)
         assert found.level >= 0
         assert isinstance(found.text, str)
