@@ -180,7 +180,7 @@ async def _rehearse(scenario: Scenario, simulator: Simulator, stop: asyncio.Even
     await asyncio.wait((playing, stopping), return_when=asyncio.FIRST_COMPLETED)
     if playing.done():
         await playing
-        click.echo("gwsimulator: goes on without faults until it is stopped", err=True)
+        click.echo("gwsimulator: serves on until it is stopped", err=True)
         await stopping
     playing.cancel()
     await asyncio.wait((playing,))

@@ -4,34 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import http
 import random
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from websockets.asyncio.server import ServerConnection
-from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
-from websockets.http11 import Request, Response
 
-from gwsimulator import rest
 from gwsimulator.controls import Controls, Order
 from gwsimulator.effects import Drip, Effect, Freeze, Listen, Queued, SwapResumeHost
-from gwsimulator.faults import Faults, HttpAnswer
+from gwsimulator.faults import Faults
 from gwsimulator.hosts import Host
 from gwsimulator.ledger import Ledger, Sink
 from gwsimulator.rules import Gateway
 from gwsimulator.settings import Settings
 from gwsimulator.spelling import Respelled, as_it_is
 from gwsimulator.streams import Fragmented, Stream, frame, stream
-from gwsimulator.wire import Wire, reset
+from gwsimulator.upgrades import Upgrades
+from gwsimulator.wire import Wire
 from gwsimulator.world import World
 
 _FLOW_STEP_S: Final = 0.02
-_GARBAGE: Final = b"220 mail.invalid ESMTP ready\r\n"
 
 
 class Simulator(Controls):
@@ -77,7 +73,7 @@ class Simulator(Controls):
         self._links = 0
         self._alarm: tuple[float, asyncio.TimerHandle] | None = None
         self._hosts: dict[str, Host] = {}
-        self._waiting: set[ServerConnection] = set()
+        self._upgrades = Upgrades(self.rules, clock)
         self._flow: asyncio.Task[None] | None = None
 
     @property
@@ -92,6 +88,7 @@ class Simulator(Controls):
             OSError: the port asked for is taken; choose another, or 0.
         """
         self.gateway_url = self._open_host("gateway", self.settings.port).url
+        self._upgrades.gateway_url = self.gateway_url
         self.resume_url = self._open_host("resume", 0).url
         if self.settings.rate > 0:
             self._flow = asyncio.create_task(self._let_events_flow(), name="events")
@@ -108,51 +105,14 @@ class Simulator(Controls):
             wire.reading.set()
             wire.writing.set()
             wire.ws.transport.abort()
-        for ws in self._waiting:
-            ws.transport.abort()
+        self._upgrades.abort()
         for host in self._hosts.values():
             await host.close()
 
     def _open_host(self, name: str, port: int) -> Host:
-        host = self._hosts[name] = Host(name, self._serve, self._before_upgrade)
+        host = self._hosts[name] = Host(name, self._serve, self._upgrades.judge)
         host.up(port)
         return host
-
-    async def _before_upgrade(self, ws: ServerConnection, request: Request, host: str) -> Response | None:
-        if host == "gateway" and request.path.startswith("/api"):
-            return await self._rest(ws, request)
-        fault = self.faults.dials.take(host)
-        if fault is None:
-            return None
-        self.rules.refused(host, fault.status if isinstance(fault, HttpAnswer) else 0, self._clock())
-        match fault:
-            case HttpAnswer():
-                return _response(fault.status, fault.body, fault.headers)
-            case "hang":
-                await self._unless_gone(ws, None)
-            case "garbage":
-                ws.transport.write(_GARBAGE)
-                ws.transport.close()
-            case "reset":
-                reset(ws)
-        return _response(500, b"", {})
-
-    async def _rest(self, ws: ServerConnection, request: Request) -> Response:
-        headers = {name: request.headers.get(name, "") for name in ("User-Agent", "Authorization")}
-        answer = rest.answer(self.rules, request.path, headers, self.gateway_url, self._clock())
-        self.ledger.flush()
-        if answer.delay_s:
-            await self._unless_gone(ws, answer.delay_s)
-        if answer.status == 0:
-            reset(ws)
-        return _response(answer.status or 500, answer.body, answer.headers)
-
-    async def _unless_gone(self, ws: ServerConnection, seconds: float | None) -> None:
-        """Wait, unless the peer goes away first."""
-        self._waiting.add(ws)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(ws.wait_closed(), seconds)
-        self._waiting.discard(ws)
 
     async def _serve(self, ws: ServerConnection, host: str) -> None:
         self._links += 1
@@ -251,9 +211,3 @@ class Simulator(Controls):
                 continue
             for shard in range(self.settings.shards):
                 self.emit_random(shard, min(owed, max(1, int(rate))))
-
-
-def _response(status: int, body: bytes, headers: Mapping[str, str]) -> Response:
-    known = {one.value: one.phrase for one in http.HTTPStatus}
-    fields = {"Content-Length": str(len(body)), "Connection": "close", **headers}
-    return Response(status, known.get(status, ""), Headers(fields), body)
