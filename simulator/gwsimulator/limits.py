@@ -67,7 +67,7 @@ class BucketOrder:
         """Note a shard's IDENTIFY; return whether every shard of the buckets before it had one already."""
         started = self._started.setdefault(shards, set())
         before = shard - shard % self.max_concurrency
-        in_order = shard in started or started.issuperset(range(before))
+        in_order = shard in started or all(one in started for one in range(before))
         if in_order:
             started.add(shard)
         return in_order

@@ -86,7 +86,7 @@ class Members:
 
     def _find(self, data: Json, guild_id: str) -> tuple[list[int], list[str | int]]:
         """Return the members that are asked for, and the ids that nobody has."""
-        known = guild_id.isdigit() and int(guild_id) in self.world.guild_ids
+        known = _is_number(guild_id) and int(guild_id) in self.world.guild_ids
         size = self.world.settings.guild_size
         count = self.world.settings.guild_members if size is None else size
         people = [guilds.user_id(int(guild_id), index) for index in range(count)] if known else []
@@ -123,4 +123,9 @@ def _as_told(user_id: str) -> str | int:
 
     Source: https://docs.discord.com/developers/reference#snowflakes
     """
-    return int(user_id) if user_id.isdigit() and int(user_id) < 1 << 22 else user_id
+    return int(user_id) if _is_number(user_id) and int(user_id) < 1 << 22 else user_id
+
+
+def _is_number(text: str) -> bool:
+    """Say whether a text is the digits of an id; more than 20 are none."""
+    return text.isascii() and text.isdecimal() and len(text) <= 20

@@ -36,6 +36,7 @@ from gwsimulator.ledger import Ledger
 from gwsimulator.limits import PRESENCES, RestQuota, SlidingLimit
 from gwsimulator.links import INVALID, Link, Links, Phase
 from gwsimulator.members import Members
+from gwsimulator.payloads import encode
 from gwsimulator.records import Connection, Frame, Refused, Rule
 from gwsimulator.refusals import Refusals
 from gwsimulator.resuming import Resuming
@@ -150,7 +151,9 @@ class Gateway:
         if len(data) > self.settings.max_payload_bytes:
             return refuse(link, CloseCode.DECODE_ERROR, "too_large", f"{len(data)} bytes", now)
         try:
-            message = json.loads(data)
+            message = json.loads(data.decode())
+            if b"\\u" in data:
+                encode(message)  # half of a surrogate pair, which no answer could echo
         except (ValueError, RecursionError):
             return refuse(link, CloseCode.DECODE_ERROR, "undecodable", "not JSON", now)
         if not isinstance(message, dict) or type(message.get("op")) is not int:

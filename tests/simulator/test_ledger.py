@@ -4,7 +4,7 @@ import io
 import json
 
 from gwsimulator.ledger import Ledger
-from gwsimulator.records import Identify, Violation
+from gwsimulator.records import Frame, Hello, Identify, Refused, Stall, Violation
 
 PAYLOAD = b'{"t":"A","s":1,"op":0,"d":null}'
 
@@ -74,3 +74,19 @@ def test_other_records_say_their_kind() -> None:
     kinds = [json.loads(line)["kind"] for line in lines.getvalue().splitlines()]
     assert kinds == ["identify", "violation"]
     assert ledger.rules_broken() == {"too_large"}
+
+
+def test_what_invariants_are_read_off_has_lines_too() -> None:
+    lines = io.StringIO()
+    ledger = Ledger(sink=lines)
+    ledger.add(Refused(10_000.0, "resume", 503))
+    ledger.add(Hello(10_000.0, 1, 41.25))
+    ledger.add(Frame(10_001.0, 1, 99))
+    ledger.add(Stall(10_002.0, 1, True))
+    assert [json.loads(line) for line in lines.getvalue().splitlines()] == [
+        {"kind": "refused", "at": 10_000.0, "host": "resume", "status": 503},
+        {"kind": "hello", "at": 10_000.0, "link": 1, "interval_s": 41.25},
+        {"kind": "frame", "at": 10_001.0, "link": 1, "size": 99},
+        {"kind": "stall", "at": 10_002.0, "link": 1, "stalled": True},
+    ]
+    assert (len(ledger.refused), len(ledger.hellos), len(ledger.frames), len(ledger.stalls)) == (1, 1, 1, 1)

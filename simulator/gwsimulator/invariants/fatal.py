@@ -12,8 +12,7 @@ from gwsimulator.ledger import Ledger
 from gwsimulator.records import Close, Identify, Resume
 
 _FOR_ALL: Final = frozenset({4004, 4012, 4013, 4014})
-_FOR_COUNT: Final = frozenset({4011})
-_FOR_SHARD: Final = frozenset({4010})
+_FOR_SHARD: Final = frozenset({4010, 4011})
 _IN_FLIGHT_S: Final = 1.0
 """What other shards may still send before they are told."""
 
@@ -22,7 +21,8 @@ def silence_after_fatal(ledger: Ledger) -> Iterator[str]:
     """I12: after a close code that forbids a reconnect, the refused shard stays away.
 
     After one that concerns all of the cluster no shard identifies any more; those that had a session may
-    resume it. If there were none, nobody dials at all.
+    resume it. If there were none, nobody dials at all. 4010 and 4011 concern one shard of one count: others
+    may hold fewer guilds, and another count is what Discord asks for.
     """
     links = {one.link for one in ledger.identifies} | {one.link for one in ledger.resumes}
     dials = [one.at for one in ledger.connections if one.link not in links]
@@ -32,7 +32,7 @@ def silence_after_fatal(ledger: Ledger) -> Iterator[str]:
     started += [(one, shards.get(one.session, one.shard)) for one in ledger.resumes]
     told: set[str] = set()
     for close in ledger.closes:
-        if close.by != "server" or close.code not in _FOR_ALL | _FOR_COUNT | _FOR_SHARD:
+        if close.by != "server" or close.code not in _FOR_ALL | _FOR_SHARD:
             continue
         count = next((one.shards for one in ledger.identifies if one.link == close.link), None)
         late = [
@@ -54,8 +54,6 @@ def _is_forbidden(start: Identify | Resume, shard: int | None, close: Close, cou
         return True
     if isinstance(start, Resume):
         return False
-    if close.code in _FOR_COUNT:
-        return start.shards is not None and start.shards == count
     return close.code in _FOR_ALL and start.at > close.at + _IN_FLIGHT_S
 
 

@@ -317,9 +317,9 @@ def test_a_dial_after_4004_breaks_i12_when_no_shard_ever_lived(upgraded: bool) -
 
 
 @pytest.mark.parametrize(
-    ("code", "shard", "found"), [(4010, [0, 2], 1), (4010, [1, 2], 0), (4010, [0, 4], 0), (4011, [1, 2], 1)]
+    ("code", "shard", "found"), [(4010, [0, 2], 1), (4010, [1, 2], 0), (4011, [0, 4], 0), (4011, [0, 2], 1)]
 )
-def test_4010_concerns_a_shard_and_4011_a_shard_count(code: int, shard: list[int], found: int) -> None:
+def test_4010_and_4011_concern_a_shard_of_a_count(code: int, shard: list[int], found: int) -> None:
     rig = Rig()
     rig.go_live(0)
     hang_up(rig, 0, code)
