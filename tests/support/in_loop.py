@@ -47,6 +47,14 @@ class Published(Fanin):
         """Take what the coordinator says itself."""
         self._take((topic, header, payload))
 
+    async def listen(self, seen: Callable[[int, str], None]) -> None:
+        """Wait until cancelled; the scene tells what has been published."""
+        del seen
+        await asyncio.get_running_loop().create_future()
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
 
 class InLoopWorker:
     """One shard, made of what a worker process is made of.
@@ -96,8 +104,8 @@ class InLoopWorker:
 
     def _heard(self, message: Message) -> None:
         if isinstance(message, Job):
-            self.job = message
-            self._open(message)
+            self.job = self._nursery.change(message)
+            self._open(self.job)
         elif self.drive is not None:
             self.drive.heard(message)
 
@@ -173,6 +181,7 @@ class InLoopNursery(NurseryLink):
         boot: see `gwworker.clocks.Clocks`.
         jitter: of a shard's worker.
         crash: while it returns an exit status for a shard, its workers end with it at once.
+        change: makes another job of each worker's.
     """
 
     def __init__(
@@ -184,6 +193,7 @@ class InLoopNursery(NurseryLink):
         boot: Callable[[], float],
         jitter: Callable[[], float],
         crash: Callable[[int], int | None] = lambda shard: None,
+        change: Callable[[Job], Job] = lambda job: job,
     ) -> None:
         super().__init__(listener, {})
         self.fanin = fanin
@@ -192,6 +202,7 @@ class InLoopNursery(NurseryLink):
         self.workers: dict[int, InLoopWorker] = {}
         self._jitter = jitter
         self._crash = crash
+        self.change = change
         self._pids = itertools.count(100)
 
     async def start(self) -> None:

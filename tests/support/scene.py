@@ -8,62 +8,40 @@
 
         stage(tmp_path, play, heartbeat_interval_ms=41_250)
 
-Everything between REST and the subscriber is real: gate, ledger, supervisor, session machines, sockets, logs.
+Everything between REST and the subscriber is real: coordinator, gate, supervisor, sessions, sockets, logs.
 Left out are processes, ZeroMQ and wall clocks; tests/e2e has those.
 """
 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import logging
 import random
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from gwcluster.board import Board
-from gwcluster.config import Retention
-from gwcluster.herald import Herald
-from gwcluster.identify.bootstrap import ask_until_answered, rest_session
-from gwcluster.identify.gate import Budget, Gate
-from gwcluster.identify.gateway_info import GatewayInfo, Refused
-from gwcluster.identify.ledger import Ledger
-from gwcluster.identify.permits import Permits
-from gwcluster.state_folder import StateFolder
-from gwcluster.supervise.commands import Commands
+from gwcluster.coordinator import Cluster
+from gwcluster.identify.gate import Gate
+from gwcluster.means import Means
 from gwcluster.supervise.crew import Crew
-from gwcluster.supervise.supervisor import Supervisor
-from gwcluster.wire.control import CommandDone, Job
+from gwcluster.supervise.nursery_link import Listener
+from gwcluster.wire.control import CommandDone
 from gwcluster.wire.exits import Exit
 from gwsimulator import virtual_time
 from gwsimulator.server import Simulator
 from gwsimulator.settings import Settings
 from support.cluster import TOKEN, Message
+from support.config_files import loaded
 from support.in_loop import Frames, InLoopNursery, InLoopWorker, Published
-from support.jobs import job
 from support.verdict import verdict
 
 T = TypeVar("T")
 
 WALL_AT_START = 1_790_000_000.0
 """Unix second at which each scene begins."""
-
-
-@dataclass
-class Wanted:
-    """What differs from the scene's own cluster, which runs every shard that the simulator recommends."""
-
-    shards: int | None = None
-    """Shard count; None: what REST recommends."""
-    ids: list[int] | None = None
-    compression: str = "zlib-stream"
-    reserve: float = 0.1
-    restarts: int = 5
-    within_s: float = 60.0
-    job: Mapping[str, Any] = field(default_factory=dict)
-    """Further fields of each worker's job, e.g. `intents` or `presence`."""
 
 
 class Scene:
@@ -75,25 +53,26 @@ class Scene:
         said: every log record of ours.
         wall_jumps_s: how far the time of day has been moved against the monotonic clock.
         slept_s: how long the machine was suspended.
+        crashes: shards whose workers end at once, with their exit status.
+        job_changes: fields of every worker's job that are to differ from the configuration's.
+        config: what the next `start` reads, as in cluster.yaml.
     """
 
-    def __init__(self, folder: Path, sim: Simulator, wanted: Wanted) -> None:
+    def __init__(self, folder: Path, sim: Simulator, config: Mapping[str, Any]) -> None:
         self.folder = folder
         self.sim = sim
-        self.wanted = wanted
+        self.config = dict(config)
         self.published: list[Message] = []
         self.said: list[logging.LogRecord] = []
         self.wall_jumps_s = 0.0
         self.slept_s = 0.0
         self.dice = random.Random(sim.settings.seed)
         self.crashes: dict[int, int] = {}
-        """Shards whose workers end at once, with their exit status."""
+        self.job_changes: dict[str, Any] = {}
         self.loop = asyncio.get_running_loop()
-        self.crew: Crew
-        self.gate: Gate
+        self.cluster: _Cluster
         self._nursery: InLoopNursery | None = None
         self._running: asyncio.Task[Exit] | None = None
-        self._assembled = asyncio.Event()
 
     # What a scene does
 
@@ -121,6 +100,17 @@ class Scene:
         await asyncio.sleep(0.2)
 
     # What a scene looks at
+
+    @property
+    def crew(self) -> Crew:
+        """The cluster's workers and what is known of them, once there are any."""
+        assert self.cluster.crew is not None
+        return self.cluster.crew
+
+    @property
+    def gate(self) -> Gate:
+        """The cluster's identify gate."""
+        return self.crew.permits.gate
 
     @property
     def now(self) -> float:
@@ -183,20 +173,56 @@ class Scene:
 
     # The cluster
 
-    async def start(self) -> None:
-        """Start the cluster, also again on the same state; return when REST has answered."""
-        self._assembled.clear()
-        running = self._running = self.loop.create_task(self._run())
-        assembled = self.loop.create_task(self._assembled.wait())
-        await asyncio.wait({running, assembled}, return_when=asyncio.FIRST_COMPLETED)
-        assembled.cancel()
-        if running.done() and not self._assembled.is_set():
+    async def start(self, *, fresh: bool = False) -> None:
+        """Start the cluster, also again on the same state; return when its shards are known, or it ended."""
+        text = "".join(
+            f"{key}: {json.dumps(value)}\n" for key, value in {**self._own(), **self.config}.items()
+        )
+        fanin = Published(self._take)
+
+        def nursery(listener: Listener) -> InLoopNursery:
+            self._nursery = InLoopNursery(
+                listener,
+                fanin=fanin,
+                wall=self.wall,
+                boot=lambda: self.loop.time() + self.slept_s,
+                jitter=self.dice.random,
+                crash=self.crashes.get,
+                change=lambda job: dataclasses.replace(job, **self.job_changes),
+            )
+            return self._nursery
+
+        means = Means(
+            monotonic=self.loop.time,
+            wall=self.wall,
+            jitter=self.dice.random,
+            nursery=nursery,
+            fanin=lambda _: fanin,  # type: ignore[arg-type, return-value]
+        )
+        assembled = asyncio.Event()
+        self.cluster = _Cluster(loaded(self.folder, text), means, fresh=fresh)
+        self.cluster.assembled = assembled
+        running = self._running = self.loop.create_task(self.cluster.run())
+        waiting = self.loop.create_task(assembled.wait())
+        await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        if running.done():
             running.result()
+
+    def _own(self) -> dict[str, Any]:
+        return {
+            "name": "scene",
+            "token": TOKEN,
+            "intents": 53608447,
+            "gateway": {"api": self.sim.api, "compression": "zlib-stream"},
+            "http": {"bind": None},
+            "state": str(self.folder / "state"),
+        }
 
     async def stop(self) -> Exit:
         """SIGTERM; return the exit status."""
         assert self._running is not None
-        self.crew.drain()
+        self.cluster.stop()
         return await self._running
 
     async def ended(self, within_s: float = 120.0) -> Exit:
@@ -213,130 +239,23 @@ class Scene:
         self._running.cancel()
         await asyncio.gather(self._running, return_exceptions=True)
 
-    async def _run(self) -> Exit:
-        state = StateFolder(self.folder)
-        ledger = Ledger(state.ledger, clock=self.wall)
-        try:
-            async with rest_session() as rest:
-
-                async def ask() -> GatewayInfo | Refused:
-                    return await ask_until_answered(
-                        rest,
-                        self.sim.api,
-                        TOKEN,
-                        ledger=ledger,
-                        version="1",
-                        clock=self.wall,
-                        jitter=self.dice.random,
-                    )
-
-                info = await ask()
-                if isinstance(info, Refused):
-                    return Exit.REFUSED
-                self._assemble(state, ledger, info)
-                self._assembled.set()
-                refilling = self.loop.create_task(self._refill(ask, ledger))
-                try:
-                    return await self.crew.run()
-                finally:
-                    refilling.cancel()
-        finally:
-            ledger.close()
-            state.close()
-
-    def _assemble(self, state: StateFolder, ledger: Ledger, info: GatewayInfo) -> None:
-        wanted = self.wanted
-        count = wanted.shards or info.shards
-        ids = wanted.ids or list(range(count))
-        fanin = Published(self._take)
-        self.gate = Gate(
-            max_concurrency=info.max_concurrency,
-            budget=self._budget(info, ledger, len(ids)),
-            jitter=self.dice.random,
-        )
-        offset_s = self.loop.time() - self.wall()
-        last_sent = ledger.last_sent_by_key(info.max_concurrency)
-        self.gate.restore({key: wall + offset_s for key, wall in last_sent.items()})
-        self.gate.expect(ids, self.loop.time() + 5.0)
-
-        def nursery(listener: Crew) -> InLoopNursery:
-            self._nursery = InLoopNursery(
-                listener,
-                fanin=fanin,
-                wall=self.wall,
-                boot=lambda: self.loop.time() + self.slept_s,
-                jitter=self.dice.random,
-                crash=self.crashes.get,
-            )
-            return self._nursery
-
-        self.crew = Crew(
-            board=Board(ids, self.wall()),
-            supervisor=Supervisor(
-                ids,
-                restarts=wanted.restarts,
-                within_s=wanted.within_s,
-                now=self.loop.time(),
-                jitter=self.dice.random,
-            ),
-            herald=Herald(fanin, state, count, ids[0], Retention()),  # type: ignore[arg-type]
-            job=lambda shard: self._job(shard, count, info.url, state),
-            nursery=nursery,  # type: ignore[arg-type]
-            clock=self.loop.time,
-            wall=self.wall,
-        )
-        self.crew.commands = Commands(
-            shards=count,
-            ids=ids,
-            tell=self.crew.tell,
-            has_worker=self.crew.has_worker,
-            later=self.loop.call_later,
-        )
-        self.crew.permits = Permits(
-            self.gate, ledger, shards=count, tell=self.crew.tell, clock=self.loop.time, wall=self.wall
-        )
-
-    def _budget(self, info: GatewayInfo, ledger: Ledger, shards: int) -> Budget:
-        return Budget.of(
-            info.total,
-            info.remaining,
-            self.loop.time() + info.reset_after_s,
-            fraction=self.wanted.reserve,
-            shards=shards,
-            spent=ledger.spent_since(self.wall() - 86_400.0),
-        )
-
-    def _job(self, shard: int, count: int, url: str, state: StateFolder) -> Job:
-        fields: dict[str, Any] = {
-            "shard": shard,
-            "shards": count,
-            "token": TOKEN,
-            "gateway_url": url,
-            "intents": 53608447,
-            "compression": self.wanted.compression,
-            "folder": str(state.shard(shard)),
-        }
-        return job(**{**fields, **self.wanted.job})
-
-    async def _refill(self, ask: Callable[[], Awaitable[GatewayInfo | Refused]], ledger: Ledger) -> None:
-        while True:
-            await asyncio.sleep(2.0)
-            self.crew.publish_counts()
-            at = self.gate.ask_again_at
-            if at is not None and self.loop.time() >= at and self.crew.supervisor.refused is None:
-                match await ask():
-                    case GatewayInfo() as info:
-                        budget = self._budget(info, ledger, len(self.crew.board.views))
-                        self.gate.refill(budget, self.loop.time())
-                    case Refused() as refused:
-                        self.crew.refuse(refused.reason)
-
     def _take(self, frames: Frames) -> None:
         message = Message(list(frames))
         self.published.append(message)
         if message.name == "GWCLUSTER_SHARD_STATE":
             state = json.loads(message.payload)["d"]["state"]
             self.loop.call_soon(self.crew.shard_state_published, message.shard, state)
+
+
+class _Cluster(Cluster):
+    """Tells when it has a crew, in that very moment."""
+
+    assembled: asyncio.Event | None = None
+
+    def __setattr__(self, name: str, value: object) -> None:
+        super().__setattr__(name, value)
+        if name == "crew" and value is not None and self.assembled is not None:
+            self.assembled.set()
 
 
 class _Ear(logging.Handler):
@@ -352,7 +271,7 @@ def stage(
     folder: Path,
     play: Callable[[Scene], Awaitable[None]],
     *,
-    wanted: Wanted | None = None,
+    config: Mapping[str, Any] | None = None,
     start: bool = True,
     violated: Collection[str] = (),
     excused: Collection[str] = (),
@@ -364,7 +283,8 @@ def stage(
     Args:
         folder: an empty one, for the cluster's state.
         play: the scene; the cluster runs when it begins, if `start`.
-        wanted: what is special about the cluster.
+        config: what differs in cluster.yaml, e.g. `{"shards": {"count": 8}}`; every shard that the simulator
+            recommends runs, with zlib-stream, if nothing is said.
         violated: rules of the simulator's that this scene breaks on purpose.
         excused: invariants (`I1` to `I12`) that it breaks on purpose.
         expect: further arguments of `support.verdict.verdict`, e.g. `names` or `rest_calls`.
@@ -375,7 +295,7 @@ def stage(
         loop = asyncio.get_running_loop()
         chosen: dict[str, Any] = {"shards": 1, "guilds": 2, "token": TOKEN, **settings}
         async with Simulator(Settings(**chosen), clock=loop.time) as sim:
-            scene = Scene(folder, sim, wanted or Wanted())
+            scene = Scene(folder, sim, config or {})
             ear = _Ear(scene.said)
             ours = [logging.getLogger(name) for name in ("gwcluster", "gwworker")]
             for logger in ours:

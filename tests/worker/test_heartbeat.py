@@ -142,6 +142,21 @@ def test_a_doubted_connection_that_says_nothing_for_ten_seconds_is_a_zombie() ->
     assert heartbeat.tick(START + 15.0) is ZOMBIE
 
 
+def test_an_answer_in_the_moment_of_the_question_counts() -> None:
+    heartbeat = beating()
+    heartbeat.doubt(START + 5.0)
+    heartbeat.heard(START + 5.0)
+    assert heartbeat.tick(START + 15.0) is ALIVE
+
+
+def test_a_connection_on_which_no_beat_may_be_sent_is_not_judged() -> None:
+    heartbeat = beating()
+    while heartbeat.requested(START + 1.0):
+        pass
+    assert not heartbeat.doubt(START + 5.0)
+    assert heartbeat.due == START + 20.0
+
+
 def test_without_a_connection_there_is_nothing_to_doubt() -> None:
     assert not Heartbeat(SendBudget()).doubt(START)
 

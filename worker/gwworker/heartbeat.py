@@ -60,7 +60,7 @@ class Heartbeat:
         self._budget = budget
         self._beat_at: float | None = None
         self._judge_at: float | None = None
-        self._doubted_at = 0.0
+        self._answered = False  # something was heard since the connection was doubted
         self._heard_at = 0.0
         self._unacked: deque[float] = deque(maxlen=_UNACKED)
         self._unacked_since: float | None = None
@@ -95,6 +95,7 @@ class Heartbeat:
     def heard(self, now: float) -> None:
         """Something was received."""
         self._heard_at = now
+        self._answered = True
 
     def acked(self, now: float) -> None:
         """An ACK was received; one that nobody asked for changes nothing but `acked_at`.
@@ -110,18 +111,18 @@ class Heartbeat:
 
     def doubt(self, now: float) -> bool:
         """The connection may be dead: say whether to send a beat now; something must be heard in 10 s."""
-        if self._beat_at is None or self._judge_at is not None:
+        if self._beat_at is None or self._judge_at is not None or not self.requested(now):
             return False
-        self._doubted_at = now
+        self._answered = False
         self._judge_at = now + _PROBE_S
-        return self.requested(now)
+        return True
 
     def tick(self, now: float) -> Verdict:
         """Decide, at or after `due`, what is to be done; a beat is taken for sent."""
         assert self._beat_at is not None, "no connection, no beat"
         if self._judge_at is not None and now >= self._judge_at:
             self._judge_at = None
-            return Verdict.ALIVE if self._heard_at > self._doubted_at else Verdict.ZOMBIE
+            return Verdict.ALIVE if self._answered else Verdict.ZOMBIE
         if self._is_overdue(now):
             if self._stalled or now - self._beat_at <= _STALL_S:
                 return Verdict.ZOMBIE
