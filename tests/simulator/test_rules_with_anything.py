@@ -43,7 +43,7 @@ DATA = st.dictionaries(st.sampled_from(FIELDS), LIKELY | ANYTHING, max_size=12) 
 IDENTIFY = {"token": "abc", "intents": 513, "shard": [0, 2], "properties": {}}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from([1, 2, 3, 4, 6, 8, 31, 43, 0, 99]), DATA), max_size=6), st.booleans()
 )
