@@ -38,7 +38,7 @@ class Finding:
     """A case that went wrong.
 
     Attributes:
-        dice: a seed (str), or a tape in hexadecimal after `tape:`.
+        dice: their seed.
         what: last line of the traceback, or what was exceeded.
         where: file and line that raised it; findings that share both are one.
         details: the traceback with its local variables.
@@ -60,51 +60,17 @@ class Finding:
         return path
 
 
-class Tape(random.Random):
-    """Dice that read their throws from bytes; when those run out, from a generator that they seed."""
-
-    def __init__(self, tape: bytes) -> None:
-        super().__init__(tape)
-        self._tape = tape
-        self._at = 0
-
-    def getrandbits(self, k: int, /) -> int:
-        """Return `k` bits, a few of the tape or as many as there are."""
-        size = (k + 7) // 8
-        if self._at + size > len(self._tape):
-            return super().getrandbits(k)
-        taken = self._tape[self._at : self._at + size]
-        self._at += size
-        return int.from_bytes(taken, "big") >> (8 * size - k)
-
-    def random(self) -> float:
-        """Return a number from 0 up to 1."""
-        return self.getrandbits(24) / (1 << 24)
-
-
-def dice_of(text: str) -> random.Random:
-    """Return the dice of a finding."""
-    if text.startswith("tape:"):
-        return Tape(bytes.fromhex(text.removeprefix("tape:")))
-    return random.Random(text)
-
-
 def play(target: Target, dice: str) -> Finding | None:
     """Play one case; return what is wrong with it, if anything."""
-    return judge(target, dice, dice_of(dice))
-
-
-def judge(target: Target, name: str, dice: random.Random) -> Finding | None:
-    """Play one case with these dice, which have that name."""
     began = time.process_time()
     try:
-        target.case(dice)
+        target.case(random.Random(dice))
     except Exception as error:  # noqa: BLE001 - whatever comes out of a case is what we are looking for
-        return _finding(target, name, error)
+        return _finding(target, dice, error)
     took_s = time.process_time() - began
     if took_s > target.limit_s:
         return Finding(
-            target.name, name, f"a case took {took_s:.1f} s of CPU; {target.limit_s} s are allowed"
+            target.name, dice, f"a case took {took_s:.1f} s of CPU; {target.limit_s} s are allowed"
         )
     return None
 

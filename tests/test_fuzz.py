@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fuzz.cases import Finding, Target, cases, dice_of, play
+from fuzz.cases import Finding, Target, cases, play
 from fuzz.targets import TARGETS
 from fuzz.watch import fuzz
 
@@ -50,13 +50,6 @@ def test_a_finding_is_found_again_and_says_what_it_was(tmp_path: Path) -> None:
     saved = json.loads(finding.save(tmp_path).read_text("utf-8"))
     assert (saved["target"], saved["dice"]) == ("fails", finding.dice)
     assert saved["replay"].startswith("scripts/fuzz --replay finding-fails-")
-
-
-def test_the_same_dice_throw_the_same() -> None:
-    for name in ("scan/1/7", "tape:00ff10"):
-        one, two = dice_of(name), dice_of(name)
-        assert [one.randrange(1000) for _ in range(9)] == [two.randrange(1000) for _ in range(9)]
-    assert dice_of("tape:ff").getrandbits(8) == 255
 
 
 def hungry(dice: random.Random) -> None:
