@@ -36,7 +36,8 @@ def tries(scene: Scene, shard: int) -> int:
     """Return how often a shard identified or resumed; every connection has to have been for that."""
     ledger = scene.sim.ledger
     assert len(ledger.connections) == len(ledger.identifies) + len(ledger.resumes)
-    return [one.shard for one in [*ledger.identifies, *ledger.resumes]].count(shard)
+    shards = [one.shard for one in ledger.identifies] + [one.shard for one in ledger.resumes]
+    return shards.count(shard)
 
 
 async def lose(scene: Scene, code: int | None, shard: int = 0) -> float:
@@ -310,7 +311,7 @@ def test_f90_in_a_refused_cluster_a_session_may_still_be_resumed_but_none_begun(
 
 
 @pytest.mark.parametrize(("code", "remedy"), [(4010, "multiple"), (4011, "/gateway/bot recommends")])
-def test_f90_f91_f111_a_shard_that_is_refused_fails_alone_and_the_operator_is_told_what_to_do(
+def test_f90_f91_a_shard_that_is_refused_fails_alone_and_the_operator_is_told_what_to_do(
     tmp_path: Path, code: int, remedy: str
 ) -> None:
     # This cluster doesn't change its shard count by itself: that costs an IDENTIFY for every shard.
@@ -325,6 +326,7 @@ def test_f90_f91_f111_a_shard_that_is_refused_fails_alone_and_the_operator_is_to
         assert (view.state, view.restarts) == ("failed", 0)
         assert str(code) in view.reason
         assert remedy in view.reason
+        assert remedy in scene.story("ERROR")
         failed = [one for one in scene.notices("GWCLUSTER_SHARD_STATE") if one["state"] == "failed"]
         assert [one["shard"] for one in failed] == [1]
         assert remedy in json.dumps(failed)
@@ -334,6 +336,31 @@ def test_f90_f91_f111_a_shard_that_is_refused_fails_alone_and_the_operator_is_to
     # Another shard's IDENTIFY with the same count after 4011 is on purpose: shards are unevenly full, each is
     # asked once, and those within the bound serve their guilds until the operator has acted.
     stage(tmp_path, play, start=False, shards=3, guilds=6, excused={"I12"} if code == 4011 else set())
+
+
+@pytest.mark.parametrize(
+    ("code", "rule", "knobs"),
+    [
+        (4010, "shard_multiple", {"shard_multiple": 4}),
+        (4011, "sharding_required", {"guilds_per_shard_max": 6}),
+    ],
+)
+def test_f91_f111_a_count_that_fits_no_shard_is_told_with_the_one_that_does(
+    tmp_path: Path, code: int, rule: str, knobs: dict[str, Any]
+) -> None:
+    # "Each shard can only support a maximum of 2500 guilds"; for very large bots "the number of shards must
+    # be a multiple of the fixed value": https://docs.discord.com/developers/events/gateway#sharding
+    async def play(scene: Scene) -> None:
+        scene.config["shards"] = {"count": 2}
+        await scene.start()
+        assert await scene.ended() == 64
+        assert [one.outcome for one in scene.sim.ledger.identifies] == [str(code)] * 2, "each once"
+        assert "shards.count is 2 and Discord recommends 4" in scene.story("ERROR")
+        await scene.run_for(3600.0)
+        assert len(scene.sim.ledger.connections) == 2
+
+    excused = {"I12"} if code == 4011 else set()  # as above
+    stage(tmp_path, play, start=False, shards=4, guilds=24, violated={rule}, excused=excused, **knobs)
 
 
 def test_f91_a_live_shard_that_has_grown_too_big_is_not_tried_again(tmp_path: Path) -> None:
