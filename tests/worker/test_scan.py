@@ -206,6 +206,8 @@ def test_what_a_payload_says(payload: bytes, said: object) -> None:
         b'{"op":10,"d":{}}',
         b'{"op":10,"d":{"heartbeat_interval":0}}',
         b'{"op":10,"d":{"heartbeat_interval":-41250}}',
+        b'{"op":10,"d":{"heartbeat_interval":0.999}}',
+        b'{"op":10,"d":{"heartbeat_interval":1e-323}}',  # nothing at all, in seconds
         b'{"op":10,"d":{"heartbeat_interval":"41250"}}',
         b'{"op":10,"d":{"heartbeat_interval":true}}',
         b'{"op":10,"d":{"heartbeat_interval":NaN}}',

@@ -207,8 +207,9 @@ def _interval_s(data: object) -> float:
     interval = data.get("heartbeat_interval") if isinstance(data, dict) else None
     if isinstance(interval, bool) or not isinstance(interval, int | float):
         raise BadPayloadError(f"HELLO with heartbeat_interval {quoted(interval)}; milliseconds are expected")
-    if not 0 < interval <= _MAX_INTERVAL_MS:
-        raise BadPayloadError(f"HELLO with heartbeat_interval {interval} ms; more than 0, at most an hour")
+    if not 1 <= interval <= _MAX_INTERVAL_MS:
+        said = f"HELLO with heartbeat_interval {quoted(interval)} ms; at least 1, at most an hour"
+        raise BadPayloadError(said)
     return interval / 1000
 
 
