@@ -1,4 +1,5 @@
 import asyncio
+import socket
 from collections.abc import Callable
 
 import pytest
@@ -25,6 +26,15 @@ def test_a_resume_host_that_is_down_refuses_tcp_until_it_is_up_again() -> None:
             sim.resume_host_down(False)
             async with RawClient(sim.resume_url) as client:
                 assert (await client.receive())["op"] == 10
+
+    play(scene)
+
+
+def test_a_host_that_is_down_keeps_its_port_from_others() -> None:
+    async def scene(sim: Simulator) -> None:
+        sim.resume_host_down()
+        with socket.socket() as other, pytest.raises(OSError, match="in use"):
+            other.bind(("127.0.0.1", int(sim.resume_url.rpartition(":")[2])))
 
     play(scene)
 
@@ -159,11 +169,12 @@ def test_a_dial_can_hang_for_ever() -> None:
 def test_a_simulator_ends_while_a_dial_hangs() -> None:
     async def scene(sim: Simulator) -> None:
         sim.hang_dials()
-        hanging = asyncio.create_task(raw(sim.gateway_url, b"GET /?v=10 HTTP/1.1\r\n\r\n"))
+        dial.connect(("127.0.0.1", int(sim.gateway_url.rpartition(":")[2])))
+        dial.sendall(b"GET /?v=10 HTTP/1.1\r\n\r\n")
         await asyncio.sleep(1)
-        hanging.cancel()
 
-    play(scene)
+    with socket.socket() as dial:
+        play(scene)
 
 
 def test_an_answer_can_be_no_http() -> None:
@@ -240,6 +251,7 @@ def test_half_a_hello_is_followed_by_nothing() -> None:
         first, size = await reader.readexactly(2)
         assert first == 0x81
         assert len(await reader.readexactly(size // 2 - 1)) < size
+        sim.send_acks(None)
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(reader.readexactly(1), 600)
         writer.close()
