@@ -175,9 +175,9 @@ class Scene:
 
     async def start(self, *, fresh: bool = False) -> None:
         """Start the cluster, also again on the same state; return when its shards are known, or it ended."""
-        text = "".join(
-            f"{key}: {json.dumps(value)}\n" for key, value in {**self._own(), **self.config}.items()
-        )
+        wanted = {**self._own(), **self.config}
+        wanted["gateway"] = {**self._own()["gateway"], **wanted["gateway"]}
+        text = "".join(f"{key}: {json.dumps(value)}\n" for key, value in wanted.items())
         fanin = Published(self._take)
 
         def nursery(listener: Listener) -> InLoopNursery:
@@ -283,8 +283,9 @@ def stage(
     Args:
         folder: an empty one, for the cluster's state.
         play: the scene; the cluster runs when it begins, if `start`.
-        config: what differs in cluster.yaml, e.g. `{"shards": {"count": 8}}`; every shard that the simulator
-            recommends runs, with zlib-stream, if nothing is said.
+        config: what differs in cluster.yaml, e.g. `{"shards": {"count": 8}}` or, without repeating the API,
+            `{"gateway": {"compression": "none"}}`; every shard that the simulator recommends runs, with
+            zlib-stream, if nothing is said.
         violated: rules of the simulator's that this scene breaks on purpose.
         excused: invariants (`I1` to `I12`) that it breaks on purpose.
         expect: further arguments of `support.verdict.verdict`, e.g. `names` or `rest_calls`.
