@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from gwcluster.discord import GatewayUrlError, gateway_url, is_loopback_url
+from gwcluster.wire.shapes import field_types, fits
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,8 @@ def decode(text: str) -> Known | None:
         fields: Any = json.loads(text)
         known = Known(**fields)
         gateway_url(known.url, "none", plain_ok=is_loopback_url(known.api))
-        sound = min(known.shards, known.recommended) >= 1
+        typed = all(fits(getattr(known, name), declared) for name, declared in field_types(Known).items())
+        sound = typed and min(known.shards, known.recommended) >= 1
     except (ValueError, TypeError, AttributeError, RecursionError, GatewayUrlError):
         return None
     return known if sound else None

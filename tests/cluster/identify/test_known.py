@@ -20,6 +20,10 @@ def test_what_was_kept_is_known_again() -> None:
         json.dumps(json.loads(KNOWN.encode()) | changed)
         for changed in (
             {"shards": 0},
+            {"shards": 1.5},
+            {"shards": True},
+            {"recommended": float("inf")},
+            {"api": None},
             {"recommended": "x"},
             {"url": "wss://elsewhere.example"},
             {"url": "ws://127.0.0.1:9"},  # only where the API is on this machine, too
