@@ -64,6 +64,8 @@ def _field(dice: random.Random, key: str) -> Any:
             return dice.choice((0, 0, 0, 1, 7, 9, 10, 11, 12, -1, 10**20, False, True, 0.0, None, "0"))
         case _:
             hello = {
-                "heartbeat_interval": dice.choice((41250, 0.5, 0, -1, 3_600_000, 3_600_001, 10**400, True))
+                "heartbeat_interval": dice.choice(
+                    (41250, 0.5, 1, 1e-323, 0, -1, 3_600_000, 3_600_001, 10**400, True)
+                )
             }
             return dice.choice((None, True, False, {}, hello, hello))

@@ -16,6 +16,7 @@ from fuzz.samples import a_text, deep, spelled, value
 from gwcluster.backoff import Backoff
 from gwcluster.discord import GatewayUrlError, gateway_url
 from gwcluster.identify.gateway_info import LONGEST_WAIT_S, Ok, Refused, RestAnswer, Retry, decide
+from gwcluster.identify.known import Known, decode
 
 STATUSES: Final = (None, 200, 200, 200, 401, 403, 429, 429, 429, 500, 502, 301, 204, 0, 999)
 WAITS: Final = (
@@ -50,7 +51,7 @@ PIECES: Final = (
 
 def case(dice: random.Random) -> None:
     """Play one of the games below."""
-    dice.choice((answered, addressed))(dice)
+    dice.choice((answered, addressed, known))(dice)
 
 
 def answered(dice: random.Random) -> None:
@@ -90,6 +91,28 @@ def addressed(dice: random.Random) -> None:
         assert len(str(error)) < 400
         return
     _leads_home(complete, loopback_ok=loopback_ok)
+
+
+def known(dice: random.Random) -> None:
+    """What an earlier coordinator noted is usable, or nothing."""
+    noted = Known(
+        dice.choice(("https://discord.com/api/v10", "http://127.0.0.1:1")), dice.choice(URLS[:5]), 16, 8
+    )
+    fields = json.loads(noted.encode())
+    if dice.random() < 0.5:
+        fields[dice.choice((*fields, a_text(dice)))] = dice.choice(
+            (0, -1, True, 1.5, 10**400, math.inf, value(dice))
+        )
+    text = json.dumps(fields)
+    if dice.random() < 0.3:
+        text = mutated(dice, text.encode()).decode("latin-1")
+    found = decode(text)
+    if found is None:
+        return
+    assert type(found.shards) is type(found.recommended) is int
+    assert min(found.shards, found.recommended) >= 1
+    assert isinstance(found.api, str)
+    _leads_home(gateway_url(found.url, "none", plain_ok=True), loopback_ok=True)
 
 
 def _leads_home(url: str, *, loopback_ok: bool) -> None:

@@ -128,7 +128,7 @@ def _slowly(data: bytes) -> Payload | None:
             interval = said.get("heartbeat_interval") if isinstance(said, dict) else None
             if not isinstance(interval, int | float) or isinstance(interval, bool):
                 return None
-            return Hello(interval / 1000) if 0 < interval <= 3_600_000 else None
+            return Hello(interval / 1000) if 1 <= interval <= 3_600_000 else None
         case 11:
             return Ack()
         case op:

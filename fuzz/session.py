@@ -152,7 +152,7 @@ def _event(dice: random.Random, session: Session, now: float, polite: float) -> 
     if isinstance(event, events.Lost):
         return events.Lost(dice.choice(SEEN) if dice.random() < 0.5 else None)
     if isinstance(event, Hello):  # the scanner lets nothing else through
-        return Hello(dice.choice((1e-6, 0.1, 1.0, 41.25, 3600.0)))
+        return Hello(dice.choice((0.001, 0.1, 1.0, 41.25, 3600.0)))
     if "seq" in field_names(kind):
         event = replace(event, seq=dice.choice((0, 1, 5, 6, 7, 8, 100, 10**18 - 1)))
     any_event: events.Event = event

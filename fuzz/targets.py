@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from fuzz import gateway_link, inflate, log, rest, scan, session, wire
+from fuzz import commands, gateway_link, inflate, log, rest, scan, session, wire
 from fuzz.cases import Target
 
 TARGETS: Final[dict[str, Target]] = {
-    module.TARGET.name: module.TARGET for module in (inflate, scan, session, wire, log, gateway_link, rest)
+    module.TARGET.name: module.TARGET
+    for module in (inflate, scan, session, wire, log, gateway_link, rest, commands)
 }

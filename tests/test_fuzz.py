@@ -21,6 +21,7 @@ COUNTS = {
     "log": 120,
     "gateway_link": 500,
     "rest": 2000,
+    "commands": 300,
 }
 
 
