@@ -117,6 +117,11 @@ ACTIONS: Final[Mapping[str, Action]] = {
             **_COUNT,
         },
     ),
+    "overlap_replay": Action(
+        Controls.overlap_replay,
+        "begin replays of {who} too early",
+        {"dispatches": Argument("dispatches", whole(1, 100_000), required=True), **_COUNT},
+    ),
     "close_after": Action(
         Controls.close_after,
         "end the connections of {who} soon after READY or RESUMED",
@@ -199,6 +204,17 @@ ACTIONS: Final[Mapping[str, Action]] = {
         Controls.rest_fault,
         "let REST fail",
         {**_ANSWER, **_LATE, "path": Argument("path", text)},
+        "none",
+    ),
+    "gateway_bot": Action(
+        Controls.gateway_bot,
+        "let /gateway/bot say something else",
+        {
+            "tell_shards": Argument("shards", whole(0, 100_000)),
+            "tell_remaining": Argument("remaining", whole(0, 10**6)),
+            "tell_reset_after_ms": Argument("reset_after", whole(0, 10**9)),
+            "tell_max_concurrency": Argument("max_concurrency", whole(0, 10_000)),
+        },
         "none",
     ),
     "answer_rest": Action(Controls.answer_rest, "let REST answer again", shards="none"),

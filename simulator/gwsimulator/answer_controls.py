@@ -88,6 +88,10 @@ class AnswerControls(Orders):
         """Break off the next replay after so many dispatches: by a code, `op7`, `op9`, `abort`, `eof`."""
         self._plan(lambda faults: faults.replays.add(Break(after, what), where=shard, times=times))
 
+    def overlap_replay(self, shard: Shard, dispatches: int, *, times: int | None = 1) -> None:
+        """Begin the next replay so many dispatches too early: with some that the client has."""
+        self._plan(lambda faults: faults.overlaps.add(dispatches, where=shard, times=times))
+
     def close_after(
         self, seconds: float, how: Ending = 4000, *, shard: Shard = None, times: int | None = None
     ) -> None:
@@ -98,7 +102,13 @@ class AnswerControls(Orders):
         """Forget what is planned for IDENTIFYs, RESUMEs, replays and what follows them."""
 
         def forget(faults: Faults) -> None:
-            for plan in (faults.identifies, faults.resumes, faults.replays, faults.live_ends):
+            for plan in (
+                faults.identifies,
+                faults.resumes,
+                faults.replays,
+                faults.overlaps,
+                faults.live_ends,
+            ):
                 plan.clear(shard)
 
         self._plan(forget)
@@ -129,6 +139,19 @@ class AnswerControls(Orders):
         fault = RestFault(status, raw, dict(headers or {}), delay_s, path)
         self._plan(lambda faults: faults.rest.add(fault, times=times))
 
+    def gateway_bot(self, **fields: Any) -> None:
+        """Have `/gateway/bot` say something else from now on; `...` leaves a key out.
+
+        Args:
+            fields: `url`, `shards`, `session_start_limit`, or one of that one's four keys.
+        """
+        self._plan(lambda faults: faults.gateway_bot.update(fields))
+
     def answer_rest(self) -> None:
-        """Forget what is planned for REST."""
-        self._plan(lambda faults: faults.rest.clear())
+        """Forget what is planned for REST, and let it say the truth."""
+
+        def forget(faults: Faults) -> None:
+            faults.rest.clear()
+            faults.gateway_bot.clear()
+
+        self._plan(forget)

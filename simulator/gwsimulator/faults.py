@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, Generic, Literal, TypeVar
+from typing import Any, Final, Generic, Literal, TypeVar
 
 T = TypeVar("T")
 
@@ -180,12 +180,28 @@ class Faults:
     """The same for RESUMEs."""
     replays: Plan[Break] = field(default_factory=Plan)
     """By shard: for replays that have begun."""
+    overlaps: Plan[int] = field(default_factory=Plan)
+    """By shard: how many dispatches a replay begins too early."""
     rest: Plan[RestFault] = field(default_factory=Plan)
+    gateway_bot: dict[str, Any] = field(default_factory=dict)
+    """What `/gateway/bot` says instead, by key; `...` leaves the key out."""
 
     def acks_of(self, shard: int | None) -> Acks:
         """Return how a shard's heartbeats are answered."""
         return self.acks.get(shard) or self.acks.get(None) or Acks()
 
+    def retold(self, told: dict[str, Any]) -> dict[str, Any]:
+        """Return what `/gateway/bot` says after all; its limits are changed where they are."""
+        limit = told["session_start_limit"]
+        within = {key: value for key, value in self.gateway_bot.items() if key in limit}
+        beside = {key: value for key, value in self.gateway_bot.items() if key not in within}
+        return _without_gaps({**told, "session_start_limit": _without_gaps({**limit, **within}), **beside})
+
     def next_rest(self, path: str) -> RestFault | None:
         """Take what befalls this REST call."""
         return self.rest.take_for(lambda fault: fault.path is None or path.endswith(fault.path))
+
+
+def _without_gaps(told: dict[str, Any]) -> dict[str, Any]:
+    """Return a mapping without the keys that are to be left out."""
+    return {key: value for key, value in told.items() if value is not ...}

@@ -141,7 +141,8 @@ def gateway_bot(gateway: Gateway, url: str, now: float) -> Json:
         "reset_after": gateway.handshake.daily.reset_after_ms(now),
         "max_concurrency": settings.max_concurrency,
     }
-    return {"url": url, "shards": settings.shards, "session_start_limit": limit}
+    told = {"url": url, "shards": settings.shards, "session_start_limit": limit}
+    return gateway.faults.retold(told)
 
 
 def _me(gateway: Gateway) -> Json:

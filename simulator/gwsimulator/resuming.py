@@ -83,6 +83,8 @@ class Resuming:
         if (scripted := self.faults.resumes.take(link.shard)) is not None:
             note(str(scripted.how))
             return self.refusals.scripted(link, scripted, now)
+        overlap = self.faults.overlaps.take(link.shard) or 0
+        missed = session.missed(max(0, seq - overlap)) or missed
         note("resumed", len(missed), holder.id if holder else None)
         return self._attach(link, session, missed, now)
 

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 from websockets.exceptions import ConnectionClosed
 
@@ -145,6 +147,21 @@ def test_a_replay_can_end_in_an_end_of_file() -> None:
     play(scene)
 
 
+def test_a_replay_can_begin_with_what_the_client_has() -> None:
+    async def scene(sim: Simulator) -> None:
+        async with live(sim) as (_, session):
+            sim.emit("A", None)
+        sim.overlap_replay(0, 2)
+        for expected in ([3, 4, 5], [5, 6]):
+            async with RawClient(sim.resume_url) as client:
+                await resumed(client, session, 4)
+                got = [await client.receive() for _ in expected]
+                assert [one["s"] for one in got] == expected
+                assert got[-1]["t"] == "RESUMED"
+
+    play(scene)
+
+
 def test_connections_can_be_dropped_so_long_after_ready_or_resumed() -> None:
     async def scene(sim: Simulator) -> None:
         sim.close_after(2.0, 4000)
@@ -167,6 +184,26 @@ def test_connections_can_be_dropped_so_long_after_ready_or_resumed() -> None:
             assert await client.close_code() is None
 
     play(scene)
+
+
+def test_gateway_bot_can_say_something_else() -> None:
+    rig = Rig()
+
+    class InRig(AnswerControls):
+        def order(self, order: Order) -> None:
+            order(rig.gateway, rig.now)
+
+    def told() -> dict[str, Any]:
+        return rest.gateway_bot(rig.gateway, "ws://gateway.test", rig.now)
+
+    truth, controls = told(), InRig()
+    controls.gateway_bot(shards=0, max_concurrency=..., remaining=3, url="ws://elsewhere.test/")
+    limit = {"total": 1000, "remaining": 3, "reset_after": truth["session_start_limit"]["reset_after"]}
+    assert told() == {"url": "ws://elsewhere.test/", "shards": 0, "session_start_limit": limit}
+    controls.gateway_bot(session_start_limit=...)
+    assert told() == {"url": "ws://elsewhere.test/", "shards": 0}
+    controls.answer_rest()
+    assert told() == truth
 
 
 def test_a_rest_fault_can_last_until_it_is_taken_back() -> None:
