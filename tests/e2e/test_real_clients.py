@@ -48,7 +48,7 @@ class Library:
 def discord_py(compression: str) -> Library:
     script = str(SUPPORT / "sim_discord_py.py")
     return Library(
-        lambda sim, _: [sys.executable, script, sim.api, sim.gateway_url, compression],
+        lambda sim, _: [sys.executable, "-P", script, sim.api, sim.gateway_url, compression],
         shards=1,  # a second one would take 5 s more: it starts them one after another
         compress=f"{compression}-stream",
         breaks={"user_agent": "writes `(url version)`, without the comma"},
@@ -59,7 +59,7 @@ LIBRARIES = {
     "discord.py with zlib": discord_py("zlib"),
     "discord.py with zstd": discord_py("zstd"),
     "hikari": Library(
-        lambda sim, _: [sys.executable, str(SUPPORT / "sim_hikari.py"), sim.api],
+        lambda sim, _: [sys.executable, "-P", str(SUPPORT / "sim_hikari.py"), sim.api],
         shards=2,
         compress="zstd-stream",
         paces_identifies=False,  # only at its start; after op 9 it backs off, from about a second on
