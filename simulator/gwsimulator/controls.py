@@ -56,7 +56,7 @@ class Controls(DialControls, AnswerControls, WireControls):
 
     def op1(self, shard: Shard, times: int = 1) -> None:
         """Ask for a heartbeat at once, several times over."""
-        self._each(shard, lambda _, link, __: [Send(link.id, BEAT_NOW)] * times)
+        self._each(shard, lambda links, link, _: [links.plain(link, BEAT_NOW)] * times)
 
     # ------------------------------------------------------------------ ends
 

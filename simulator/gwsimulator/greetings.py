@@ -51,7 +51,7 @@ def _greet(link: Link, links: Links, greeting: Greeting | None, now: float) -> l
             links.ledger.add(Hello(now, link.id, interval / 1000))
     match greeting:
         case "op9":
-            return [Send(link.id, INVALID[False]), usual]
+            return [links.plain(link, INVALID[False]), usual]
         case "second_hello":
             return [usual, usual]
         case "pieces":
