@@ -8,9 +8,11 @@ from typing import Any, Final
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 _TAGS: Final = "tag:yaml.org,2002:"
+_MAX_DEPTH: Final = 20
 MAX_BYTES: Final = 256 * 1024
 
 
@@ -64,6 +66,7 @@ def read_tree(text: str, file: str) -> Value:
         ScenarioError: it is no YAML, or uses what a scenario has no need of.
     """
     try:
+        _measure(text, file)
         root = YAML(typ="safe", pure=True).compose(text)
         if root is None:
             raise ScenarioError([f"{file}: is empty; a scenario has at least `about` and `steps`"])
@@ -76,8 +79,16 @@ def read_tree(text: str, file: str) -> Value:
         # Besides its own errors, ruamel.yaml lets others escape for a few malformed escapes and directives.
         said = (str(error).splitlines() or [""])[0]
         raise ScenarioError([f"{file}: not YAML: {said:.80}"]) from error
-    except RecursionError as error:
-        raise ScenarioError([f"{file}: is nested too deep for a scenario"]) from error
+
+
+def _measure(text: str, file: str) -> None:
+    """Refuse what is nested so deep that composing it would take long."""
+    depth = 0
+    for event in YAML(typ="safe", pure=True).parse(text):
+        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        if depth > _MAX_DEPTH:
+            line = event.start_mark.line + 1
+            raise ScenarioError([f"{file}:{line}: is nested too deep for a scenario"])
 
 
 def _value(node: Node, file: str) -> Value:

@@ -164,7 +164,7 @@ def test_every_setting_of_one_value_can_be_set() -> None:
         ("about: x\n\tsteps: y", "mine.yaml:2: not YAML: "),
         ("a: [", "not YAML: "),
         ("? [a]\n: b", "mine.yaml:1: a key is a word"),
-        ("[" * 5000, "mine.yaml: is nested too deep for a scenario"),
+        ("[" * 5000, "mine.yaml:1: is nested too deep for a scenario"),
         ("about: x\nsettings: 3\nsteps: [{say: a}]", "mine.yaml:2: settings: is no mapping of settings"),
     ],
 )
