@@ -12,16 +12,11 @@ from support.identifies import MARGINS_S, WINDOW_S, gaps, of
 from support.scene import Scene, stage
 
 
-def limits(scene: Scene, *, remaining: int, reset_after_ms: int = 86_400_000, total: int = 1000) -> bytes:
-    """Return an answer of /gateway/bot as it is not."""
-    start = {
-        "total": total,
-        "remaining": remaining,
-        "reset_after": reset_after_ms,
-        "max_concurrency": scene.sim.settings.max_concurrency,
-    }
-    body = {"url": scene.sim.gateway_url, "shards": scene.sim.settings.shards, "session_start_limit": start}
-    return json.dumps(body).encode()
+def plenty(scene: Scene) -> str:
+    """Return an answer of /gateway/bot by which a thousand identifies are left."""
+    start = {"total": 1000, "remaining": 1000, "reset_after": 0, "max_concurrency": 1}
+    shards = scene.sim.settings.shards
+    return json.dumps({"url": scene.sim.gateway_url, "shards": shards, "session_start_limit": start})
 
 
 @pytest.mark.parametrize("counted", ["all", "successes"])
@@ -138,7 +133,7 @@ def test_f55_a_token_that_discord_revoked_ends_everything_with_one_alert(
     # "Exceeding this limit terminates all of the bot's sessions and resets its token."
     # https://docs.discord.com/developers/events/gateway#sharding-max-concurrency
     async def play(scene: Scene) -> None:
-        scene.sim.rest_fault(status=200, body=limits(scene, remaining=1000))  # it was told another number
+        scene.sim.rest_fault(status=200, body=plenty(scene))  # somebody else spends them, too
         await scene.start()
         assert await scene.ended(within_s=60.0) == Exit.REFUSED
         assert len(scene.sim.ledger.identifies) == 3
@@ -148,7 +143,10 @@ def test_f55_a_token_that_discord_revoked_ends_everything_with_one_alert(
         assert len(scene.sim.ledger.identifies) == 3
         assert scene.sim.ledger.resumes == []
         assert (len(scene.sim.ledger.connections), len(scene.sim.ledger.rest_calls)) == (dials, calls)
-        assert scene.story("no shard runs").count("ERROR") == 1
+        alerts = [record.getMessage() for record in scene.said if record.levelname == "ERROR"]
+        assert len(alerts) == 2, "one that Discord refuses the cluster, and one that therefore nothing runs"
+        assert alerts[0].startswith("Discord refuses the cluster: 4004")
+        assert alerts[1].startswith("no shard runs")
 
     stage(
         tmp_path,

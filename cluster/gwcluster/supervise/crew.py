@@ -229,9 +229,13 @@ class Crew:
 
     def _refused(self, shard: int, message: Refused) -> None:
         reason = self._refusals[shard] = message.reason + self.advise(message)
-        log.error("Discord refuses %s: %s", "the cluster" if message.cluster else f"shard {shard}", reason)
-        if message.cluster:  # the worker's exit is next, and what has to stop then stops
-            self.supervisor.refused = self.supervisor.refused or reason
+        if not message.cluster:
+            log.error("Discord refuses shard %d: %s", shard, reason)
+        elif self.supervisor.refused is None:
+            log.error("Discord refuses the cluster: %s", reason)
+            self.supervisor.refused = reason  # the worker's exit is next, and what has to stop then stops
+        else:  # said once is enough for whoever has to act, however many shards hear it
+            log.warning("Discord refuses the cluster, shard %d heard, too: %s", shard, reason)
 
     def _pass_on(self, shard: int, message: HostFailed | SentAway) -> None:
         """Tell every shard what one of them found out."""

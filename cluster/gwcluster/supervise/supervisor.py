@@ -149,9 +149,10 @@ class Supervisor:
         self._clear(slot)
         told = f"shard {shard}: the worker {how(status)} {cost(status, well_s is not None)}"
         if status == WorkerExit.REFUSED:
+            severity = Severity.ERROR if self.refused is None else Severity.WARNING  # known already
             self.refused = self.refused or f"the worker of shard {shard} {how(status)}"
             self.failed[shard] = self.refused
-            return Verdict(f"{told}; no shard is started any more", Severity.ERROR)
+            return Verdict(f"{told}; no shard is started any more", severity)
         if status == WorkerExit.SHARD_REFUSED:
             self.failed[shard] = how(status)
             return Verdict(f"{told}; this shard is not started again", Severity.ERROR)

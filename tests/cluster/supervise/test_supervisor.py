@@ -281,6 +281,13 @@ def test_a_late_report_about_a_worker_that_is_not_known_changes_nothing() -> Non
     assert supervisor.children == {}
 
 
+def test_a_refusal_of_the_whole_cluster_is_an_error_once_however_many_shards_hear_it() -> None:
+    supervisor = running(0, 1)
+    verdicts = [supervisor.exited(shard, REFUSED, 10_001.0) for shard in (0, 1)]
+    assert [verdict.severity for verdict in verdicts] == [Severity.ERROR, Severity.WARNING]
+    assert set(supervisor.failed) == {0, 1}
+
+
 ACTIONS = st.one_of(
     st.tuples(st.just("exit"), st.integers(0, 2), st.sampled_from([0, 1, -9, 65, 75, 64])),
     st.tuples(st.sampled_from(["live", "restart", "started"]), st.integers(0, 2), st.just(0)),
