@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import random
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from fuzz.cases import Target
@@ -35,15 +35,21 @@ class Book:
         socket: None, "dialing", "open" or "closing".
         opening: IDENTIFY or RESUME was sent on this connection.
         asked: a permit was asked for, and neither given nor withdrawn.
+        sent: moments at which something was sent on this connection.
+        obeyable: beats at the intervals of its Hellos keep within the send limit.
     """
 
     socket: str | None = None
     opening: bool = False
     asked: bool = False
+    sent: list[float] = field(default_factory=list)
+    obeyable: bool = True
 
     def heard(self, event: events.Event) -> None:
         """Take note of what a peer did."""
         match event:
+            case Hello():
+                self.obeyable = self.obeyable and event.interval_s >= 1.0
             case events.Opened() if self.socket == "dialing":
                 self.socket = "open"
             case events.DialFailed() if self.socket == "dialing":
@@ -53,12 +59,13 @@ class Book:
             case _:
                 pass
 
-    def performed(self, effect: do.Effect, *, permit: bool) -> None:
+    def performed(self, effect: do.Effect, now: float, *, permit: bool) -> None:
         """Take note of an effect, which must be possible."""
         match effect:
             case do.Dial():
                 assert self.socket is None, "a second socket"
-                self.socket, self.opening = "dialing", False
+                self.socket, self.opening, self.obeyable = "dialing", False, True
+                self.sent.clear()
             case do.Abort():
                 assert self.socket is not None, "no socket to drop"
                 self.socket = None
@@ -69,11 +76,13 @@ class Book:
                 self.socket = "closing"
             case do.SendBeat():
                 assert self.socket == "open", "a beat without a connection"
+                self._send(now)
             case do.SendIdentify() | do.SendResume():
                 assert self.socket == "open", "a handshake without a connection"
                 assert not self.opening, "two handshakes on one connection"
                 assert permit or isinstance(effect, do.SendResume), "IDENTIFY without a permit"
                 self.opening = True
+                self._send(now)
             case do.AskPermit():
                 assert not self.asked, "asked twice"
                 self.asked = True
@@ -82,6 +91,10 @@ class Book:
                 self.asked = False
             case _:
                 pass
+
+    def _send(self, now: float) -> None:
+        self.sent.append(now)
+        assert not self.obeyable or sum(at > now - 60.0 for at in self.sent) <= 120, "over the send limit"
 
 
 def case(dice: random.Random) -> None:
@@ -98,7 +111,9 @@ def case(dice: random.Random) -> None:
         if dice.random() < 0.2:
             _accept(dice, session, now)
         else:
-            fed(session, book, _event(dice, session, now, polite), now)
+            event = _event(dice, session, now, polite)
+            for _ in range(150 if dice.random() < 0.005 and not isinstance(event, events.Permitted) else 1):
+                fed(session, book, event, now)
     _comes_back(session, book, now)
 
 
@@ -112,7 +127,7 @@ def fed(session: Session, book: Book, event: events.Event, now: float) -> list[d
     book.heard(event)
     effects = session.step(event, now)
     for effect in effects:
-        book.performed(effect, permit=usable)
+        book.performed(effect, now, permit=usable)
     identified = sum(isinstance(effect, do.SendIdentify) for effect in effects)
     returned = sum(isinstance(effect, do.ReturnPermit) for effect in effects)
     assert identified + returned == int(permit), "each permit is used or returned, once"
