@@ -83,7 +83,7 @@ def resumes_well_formed(ledger: Ledger) -> Iterator[str]:
             yield f"{who} had another token than the session"
         if resume.seq < seqs.get(resume.session, resume.seq):
             yield f"{who} asked from {resume.seq}, after one from {seqs[resume.session]}"
-        seqs[resume.session] = max(resume.seq, seqs.get(resume.session, resume.seq))
+        seqs[resume.session] = resume.seq
 
 
 def _resume_host_failures(ledger: Ledger) -> list[float]:
