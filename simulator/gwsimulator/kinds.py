@@ -44,7 +44,7 @@ def shown(value: object) -> str:
 def seconds(value: object) -> float:
     """Take `200ms`, `10s`, `1.5m` or `1h`."""
     if isinstance(value, int | float) and not isinstance(value, bool):
-        raise Unfit(f"has no unit; write {value:g}s")
+        raise Unfit(f"has no unit; write {value!s:.20}s")
     if not isinstance(value, str) or not (match := _DURATION.fullmatch(value.strip())):
         raise Unfit("is no duration; write 200ms, 10s, 1.5m or 1h")
     found = float(match[1]) * _UNITS[match[2]]

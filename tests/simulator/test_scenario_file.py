@@ -92,6 +92,7 @@ def test_what_repeats_says_how_long_a_round_is() -> None:
         (["do: close", "shards: 0", "code: 99"], "steps[0].code: 99 is no whole number from 1000 to 4999"),
         (["do: close", "shards: 0", "code: true"], "steps[0].code: true is no whole number"),
         (["do: op7", "shards: 0", "after: 10"], "steps[0].after: 10 has no unit; write 10s"),
+        (["do: op7", "shards: 0", f"after: {10**400}"], "has no unit; write 1000000000"),
         (["do: op7", "shards: 0", "after: soon"], "'soon' is no duration; write 200ms, 10s, 1.5m or 1h"),
         (["do: op7", "shards: 0", "at: 1000h"], "'1000h' is longer than 168h"),
         (["do: op7", "shards: 0", "every: 5s"], "mine.yaml:5: steps[0].every: needs `times` beside it"),
