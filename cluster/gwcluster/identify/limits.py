@@ -11,7 +11,7 @@ from gwcluster.identify.gate import Gate
 from gwcluster.identify.gateway_info import GatewayInfo
 from gwcluster.identify.known import Known
 from gwcluster.identify.ledger import DAY_S, Ledger, LedgerError
-from gwcluster.identify.start import Start, StartError, ranges, refusal, shortage, told, waiting
+from gwcluster.identify.start import Start, StartError, refusal, shortage, told
 from gwcluster.spans import moment
 
 ROLL_CALL_S: Final = 5.0
@@ -161,5 +161,5 @@ class Limits:
             )
         lack = shortage(start, budget, moment(wall + info.reset_after_s, wall))
         if lack is not None:
-            late = ranges(waiting(start, budget, info.max_concurrency))
-            log.error("identify budget: %s. Until then shards %s wait", lack, late)
+            late = len(start.identifying) - budget.spendable
+            log.error("identify budget: %s. Until then %d of them wait", lack, late)

@@ -8,7 +8,7 @@ from typing import Any
 from gwcluster.identify.breaker import Breaker
 from gwcluster.identify.budget import Budget
 from gwcluster.identify.gateway_info import GatewayInfo
-from gwcluster.identify.start import Start, ranges, refusal, shortage, waiting
+from gwcluster.identify.start import Start, ranges, refusal, shortage
 from gwcluster.spans import moment
 
 
@@ -99,11 +99,10 @@ class Outlook:
                 f"{lack}. {start.given_up} sessions can still be resumed, but not with this configuration",
                 "Put the old shard count and intents back, wait for the reset, or `run --use-reserve`",
             )
-        assert self.info is not None, "there is no budget without an answer"
-        late = waiting(start, budget, self.info.max_concurrency)
+        late = len(start.identifying) - budget.spendable
         return Hitch(
             lack,
-            f"Wait for the reset. `run` starts what it can; shards {ranges(late)} then wait until the reset, "
+            f"Wait for the reset. `run` starts what it can, in order, and {late} shards wait until then, "
             "unless --use-reserve lets them have of the reserve",
         )
 

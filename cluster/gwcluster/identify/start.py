@@ -122,12 +122,6 @@ def refusal(start: Start, lack: str, *, fresh: bool) -> str | None:
     return None
 
 
-def waiting(start: Start, budget: Budget, max_concurrency: int) -> tuple[int, ...]:
-    """Return the shards that get no permit before the reset: those of the highest buckets."""
-    order = sorted(start.identifying, key=lambda shard: (shard // max_concurrency, shard))
-    return tuple(order[budget.spendable :])
-
-
 def advice(code: int, count: int, recommended: int | None) -> str:
     """Return what to do when Discord refuses a shard with a close code, "" if there is nothing to say.
 

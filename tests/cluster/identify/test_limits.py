@@ -118,7 +118,7 @@ def test_a_start_for_which_the_budget_is_short_says_who_waits_and_until_when(
     text = record.getMessage()
     assert "7 of 8 shards need an IDENTIFY, and 3 may be spent: 103 of 1000 a day are left" in text
     assert "in 1 h" in text
-    assert text.endswith("Until then shards 4-7 wait")
+    assert text.endswith("Until then 4 of them wait")
     rig.ledger.close()
 
 

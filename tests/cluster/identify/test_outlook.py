@@ -53,7 +53,7 @@ def test_a_budget_that_is_short_is_a_hitch_with_numbers_and_a_remedy() -> None:
     (hitch,) = outlook(remaining=110).hitches
     assert "16 of 16 shards need an IDENTIFY, and 10 may be spent" in hitch.reason
     assert "in 1 h" in hitch.reason
-    assert "shards 10-15 then wait" in hitch.remedy
+    assert "6 shards wait" in hitch.remedy
     assert "--use-reserve" in hitch.remedy
     assert not outlook(remaining=110).refused
 

@@ -13,7 +13,6 @@ from gwcluster.identify.start import (
     shard_ids,
     shortage,
     told,
-    waiting,
 )
 
 
@@ -86,12 +85,6 @@ def test_a_start_begins_with_what_there_is_unless_that_would_cost_sessions_that_
     fresh = refusal(start(32), "lack", fresh=True)
     assert fresh is not None
     assert "No session was given up" in fresh
-
-
-def test_the_last_buckets_wait_when_the_budget_is_short() -> None:
-    assert waiting(start(8), budget(105), 4) == (5, 6, 7)
-    assert waiting(start(8), budget(50), 4) == tuple(range(8))
-    assert waiting(start(8), budget(500), 4) == ()
 
 
 def test_an_invalid_shard_is_told_the_count_that_is_valid() -> None:
