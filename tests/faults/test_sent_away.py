@@ -14,9 +14,9 @@ from gwcluster.wire.control import Command
 from gwworker.effects import Dial
 from gwworker.events import Lost, Tick
 from gwworker.phases import Phase
-from gwworker.scan import Reconnect
+from gwworker.scan import InvalidSession, Reconnect
 from support.scene import Scene, stage
-from support.session_rig import Rig
+from support.session_rig import NEW_RESUME_URL, Rig
 
 
 def emit(scene: Scene, count: int, shard: int = 0) -> None:
@@ -99,6 +99,15 @@ def test_f68_a_command_that_crossed_op_9_and_the_4003_for_it_are_one_event(
         assert scene.sim.ledger.commands == [], "what Discord refused is not sent again"
 
     stage(tmp_path, play, violated={"not_authenticated"})
+
+
+def test_f68_a_close_code_of_a_connection_that_we_are_leaving_is_no_news() -> None:
+    rig = Rig().live()
+    session_id = rig.session._known
+    rig.do(InvalidSession(resumable=True))
+    rig.lose(4003)
+    assert rig.session._known == session_id is not None
+    assert rig.redial() == Dial(NEW_RESUME_URL)
 
 
 @pytest.mark.parametrize("resumable", [True, False])

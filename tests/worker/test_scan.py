@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from gwworker.scan import (
     Ack,
     BadPayloadError,
+    BareResumed,
     BeatRequest,
     Dispatch,
     Hello,
@@ -160,6 +161,8 @@ def test_json_in_another_encoding_is_broken(encoding: str) -> None:
         (b'{"op":10,"d":{"heartbeat_interval":45000}}', Hello(45.0)),
         (b'{"op":10,"d":{"heartbeat_interval":100.5}}', Hello(0.1005)),
         (b'{"t":null,"s":null,"op":11,"d":null}', Ack()),
+        (b'{"t":"RESUMED","s":null,"op":0,"d":{}}', BareResumed()),
+        (b'{"t":"RESUMED","s":12,"op":0,"d":{}}', Dispatch("RESUMED", 12)),
         (b'{"op":11}', Ack()),
         (b'{"op":1,"d":251}', BeatRequest()),
         (b'{"t":null,"s":null,"op":7,"d":null}', Reconnect()),

@@ -29,7 +29,7 @@ from gwworker.effects import (
 )
 from gwworker.events import Doubted, Draining, Faulty, Lost, Opened, Permitted, Resumed, Slept, Tick
 from gwworker.phases import EDGES, STATES, Phase
-from gwworker.scan import Ack, BeatRequest, Hello, InvalidSession, Reconnect, UnknownOp
+from gwworker.scan import Ack, BareResumed, BeatRequest, Hello, InvalidSession, Reconnect, UnknownOp
 from support.session_rig import (
     NEW_RESUME_URL,
     PERMIT,
@@ -513,6 +513,16 @@ def test_resumed_shows_that_the_session_is_alive_even_if_its_seq_is_not_new() ->
         assert rig.phase is Phase.LIVE
         rig.lose(1006)
     assert rig.all(Forget) == []
+
+
+def test_resumed_without_a_number_ends_the_replay_and_is_not_delivered() -> None:
+    rig = Rig(SAVED).resuming()
+    assert rig.dispatch(101, 102) == [101, 102]
+    assert rig.do(BareResumed()) == []
+    assert rig.phase is Phase.LIVE
+    assert rig.seq == 102
+    assert "2 missed events" in str(rig.said[-1])
+    assert rig.dispatch(103) == [103]
 
 
 def test_fruitless_resumes_of_a_lost_session_do_not_count_for_the_next_one() -> None:

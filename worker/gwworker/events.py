@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gwcluster.wire.control import Conditions
-from gwworker.scan import Ack, BeatRequest, Hello, InvalidSession, Ready, Reconnect, UnknownOp
+from gwworker.scan import Ack, BareResumed, BeatRequest, Hello, InvalidSession, Ready, Reconnect, UnknownOp
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,4 +98,5 @@ Event = (
     | InvalidSession
     | UnknownOp
     | Ready
+    | BareResumed
 )

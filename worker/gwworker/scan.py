@@ -71,7 +71,12 @@ class UnknownOp:
     op: int
 
 
-Payload = Dispatch | Hello | Ack | BeatRequest | Reconnect | InvalidSession | UnknownOp
+@dataclass(frozen=True, slots=True)
+class BareResumed:
+    """RESUMED without a number of its own, as some gateways send it: the end of a replay and nothing else."""
+
+
+Payload = Dispatch | Hello | Ack | BeatRequest | Reconnect | InvalidSession | UnknownOp | BareResumed
 
 
 def scan(payload: bytes, *, whole: bool = False) -> Dispatch | None:
@@ -112,6 +117,8 @@ def parse(payload: bytes) -> Payload:
         case Op.DISPATCH:
             name: Any = fields.get("t")
             seq: Any = fields.get("s")
+            if name == "RESUMED" and seq is None:
+                return BareResumed()
             if not isinstance(name, str) or _NAME.fullmatch(name) is None or not _is_seq(seq):
                 raise BadPayloadError(f"dispatch with t {quoted(name)} and s {quoted(seq)}")
             return Dispatch(name, seq)

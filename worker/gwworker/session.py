@@ -53,7 +53,7 @@ from gwworker.lifeline import Lifeline
 from gwworker.phases import EDGES, OUT, STATES, Phase
 from gwworker.ratelimit import SendBudget
 from gwworker.redial import Known, Redial
-from gwworker.scan import Ack, BeatRequest, Hello, InvalidSession, Ready, Reconnect, UnknownOp
+from gwworker.scan import Ack, BareResumed, BeatRequest, Hello, InvalidSession, Ready, Reconnect, UnknownOp
 from gwworker.silence import Silence
 
 _LIVE: Final = Phase.LIVE  # looked up once, for every dispatch asks
@@ -161,7 +161,16 @@ class Session:
 
     def _message(
         self,
-        event: Faulty | Hello | Ack | BeatRequest | Reconnect | InvalidSession | UnknownOp | Ready | Resumed,
+        event: Faulty
+        | Hello
+        | Ack
+        | BeatRequest
+        | Reconnect
+        | InvalidSession
+        | UnknownOp
+        | Ready
+        | Resumed
+        | BareResumed,
         now: float,
     ) -> list[Effect]:
         match event:
@@ -174,7 +183,7 @@ class Session:
                 return [SendBeat()] if self.heartbeat.requested(now) else []
             case Ready():
                 return self._ready(event, now)
-            case Resumed():
+            case Resumed() | BareResumed():
                 return self._resumed(event, now)
             case Reconnect():
                 return self._reconnect(now)
@@ -249,12 +258,13 @@ class Session:
         told: list[Effect] = [lost] if lost else []
         return [remember, *told, Deliver(), self._report("READY"), Say(logging.INFO, said)]
 
-    def _resumed(self, event: Resumed, now: float) -> list[Effect]:
-        delivered: list[Effect] = [Deliver()] if self.accept(event.seq, now) else []
+    def _resumed(self, event: Resumed | BareResumed, now: float) -> list[Effect]:
+        is_news = isinstance(event, Resumed) and self.accept(event.seq, now)
+        delivered: list[Effect] = [Deliver()] if is_news else []
         if self.phase is not Phase.RESUMING:
             return delivered
         self._lifeline.progressed()
-        missed = max(0, event.seq - 1 - (self._resumed_from or 0))
+        missed = max(0, (self._received_seq or 0) - (self._resumed_from or 0) - is_news)
         said = (
             f"RESUMED after {now - self._since:.1f} s: session {self.number} goes on, "
             f"{missed} missed events came"
