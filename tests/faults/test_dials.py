@@ -1,4 +1,4 @@
-"""F11, F12, F19 and F31 in the making: dials that become no websocket, and what a dial says.
+"""F11, F12 and F19: dials that become no websocket, and what a dial says.
 
 What Discord asks of them: https://docs.discord.com/developers/events/gateway#connecting and #resuming.
 """

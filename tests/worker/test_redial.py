@@ -111,6 +111,19 @@ def test_an_outage_of_ours_is_not_told_as_a_fault_of_the_hosts() -> None:
     assert one.greeted() is None
 
 
+def test_an_address_that_answers_after_all_of_them_failed_says_nothing_against_the_other() -> None:
+    one = redial()
+    for _ in range(3):  # resume host, REST host, resume host; then the network is back
+        one.url(KNOWN, START)
+        one.host_failed(START)
+    assert one.url(KNOWN, START) is None
+    assert one.greeted() is None
+    assert one.url(KNOWN, START) == HOST
+    one.host_failed(START)
+    one.url(KNOWN, START)
+    assert one.greeted() == HOST, "now it is the host's own fault"
+
+
 def test_being_sent_away_before_hello_once_may_happen_and_twice_is_a_failure() -> None:
     one = redial()
     one.url(KNOWN, START)

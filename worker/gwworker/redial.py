@@ -53,6 +53,7 @@ class Redial:
         self._alternative: str | None = None
         self._doubts = 0
         self._suspect: str | None = None
+        self._blind = False  # since the last Hello every address failed: that tells nothing of any of them
 
     @property
     def attempt(self) -> int:
@@ -113,7 +114,10 @@ class Redial:
         """Hello came; return the resume address that is now known to be at fault, since another one works."""
         self._doubts = 0
         suspect, self._suspect = self._suspect, None
-        return suspect if self._dialed is None else None
+        blind, self._blind = self._blind, False
+        if blind and self._alternative is not None:
+            self._shunned.pop(self._alternative, None)
+        return None if blind or self._dialed is not None else suspect
 
     def host_failed(self, now: float) -> None:
         """The address just dialed is of no use: try the other one next."""
@@ -123,7 +127,7 @@ class Redial:
             self._suspect = self._dialed
         elif self._alternative is not None:
             self._shunned.pop(self._alternative, None)
-            self._suspect = None
+            self._blind = True
 
     def host_spoiled_greeting(self, now: float) -> None:
         """The address just dialed sent us away before Hello: once may happen, twice is a failure."""
