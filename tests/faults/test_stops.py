@@ -47,14 +47,15 @@ def our_closes(sim: ThreadedSimulator) -> set[int | None]:
 # Killed
 
 
+@pytest.mark.parametrize("trims", [False, True], ids=["buffer kept", "buffer trimmed by heartbeats"])
 def test_f75_the_successor_of_a_killed_worker_resumes_from_the_last_event_it_handed_over(
-    tmp_path: Path,
+    tmp_path: Path, trims: bool
 ) -> None:
     async def play(scene: Scene) -> None:
         await scene.live()
         for round_ in range(3):
             emit(scene, 7)
-            await scene.settled()
+            await scene.run_for(50.0)  # at least one heartbeat
             last = scene.seqs()[-1]
             scene.worker(0).kill()
             emit(scene, 5)  # some may reach the socket of the dead
@@ -66,7 +67,30 @@ def test_f75_the_successor_of_a_killed_worker_resumes_from_the_last_event_it_han
         assert len(scene.sim.ledger.identifies) == 1
         assert scene.notices("GWCLUSTER_SESSION_LOST") == []
 
-    stage(tmp_path, play)
+    stage(tmp_path, play, heartbeat_trims=trims)
+
+
+@pytest.mark.parametrize("code", [4000, 1000, None])
+def test_f75_a_successor_takes_the_session_over_if_discord_has_not_noticed_the_death(
+    tmp_path: Path, code: int | None
+) -> None:
+    # What Discord does with the older connection is not documented; nobody is there to hear of it.
+    async def play(scene: Scene) -> None:
+        await scene.live()
+        scene.sim.stall(0)  # the end of the connection is not read
+        scene.worker(0).kill()
+        emit(scene, 5)
+        await scene.until(lambda: scene.sim.ledger.resumes)
+        await scene.live()
+        await scene.run_for(60.0)
+        (resume,) = scene.sim.ledger.resumes
+        assert resume.outcome == "resumed"
+        assert resume.took_over is not None
+        assert scene.seqs() == list(range(1, 10))
+        assert len(scene.sim.ledger.connections) == 2
+        assert len(scene.sim.ledger.identifies) == 1
+
+    stage(tmp_path, play, takeover_code=code)
 
 
 @pytest.mark.e2e
