@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from fuzz.cases import Finding, play
+from fuzz.cases import play
 from fuzz.targets import TARGETS
 from fuzz.watch import fuzz
 
@@ -26,15 +26,15 @@ def main() -> int:
         parser.error(f"no target {', '.join(unknown)}; there are {', '.join(TARGETS)}")
     if asked.replay is not None:
         return _replay(asked.replay)
-    findings: list[Finding] = []
     targets = [TARGETS[name] for name in asked.targets or TARGETS]
-    for tally, found in fuzz(targets, asked.seed, asked.seconds, asked.jobs):
-        print(tally, f" {len(found)} findings" if found else "", flush=True)
-        findings += found
-    for finding in findings:
-        path = finding.save(asked.out)
-        print(f"{finding.target}: {finding.what[:200]} {finding.where}\n    scripts/fuzz --replay {path}")
-    return 1 if findings else 0
+    good = True
+    for tally, findings in fuzz(targets, asked.seed, asked.seconds, asked.jobs):
+        print(tally, f" {len(findings)} findings" if findings else "", flush=True)
+        for finding in findings:
+            path = finding.save(asked.out)
+            print(f"    {finding.what[:200]} {finding.where}\n    scripts/fuzz --replay {path}", flush=True)
+        good = good and not findings
+    return 0 if good else 1
 
 
 def _replay(path: Path) -> int:

@@ -293,7 +293,7 @@ def _foreign(world: World) -> None:
         ("x", "00000000000000000099.log", "99999999999999999999.log", "00000000000000000000.tmp", "0.log")
     )
     path = world.folder / name
-    if path.exists():
+    if path.exists() or path.is_symlink():
         return
     match world.dice.randrange(3):
         case 0:
