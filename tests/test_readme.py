@@ -45,7 +45,8 @@ RUN: Final = {
 NOT_RUN: Final = {
     "./scripts/test": "runs this",
     "export DISCORD_TOKEN=the-token-of-the-bot": "every command here has one",
-    "gwcluster run cluster.yaml": "needs a token that Discord takes",
+    "gwcluster plan cluster.yaml": "needs a token that Discord takes",
+    "gwcluster run cluster.yaml": "the same",
     "python examples/subscriber.py": "has tests of its own below",
     "npm --prefix examples/node install": "the same",
     "node examples/node/subscriber.mjs": "the same",
