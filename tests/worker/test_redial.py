@@ -177,6 +177,15 @@ def test_in_a_storm_a_dial_that_could_be_at_once_is_spread_over_two_seconds(
     assert one.wait_s() == wait_s
 
 
+@pytest.mark.parametrize(("asked", "wait_s"), [(True, 1.5), (False, 0.75)])
+def test_a_storm_that_is_heard_of_before_the_dial_spreads_it_too(asked: bool, wait_s: float) -> None:
+    one = redial(0.75)
+    if asked:
+        one.at_once(START)
+    one.told({}, START + 5.0)
+    assert one.wait_s() == wait_s
+
+
 def test_attempts_are_counted_from_one_and_anew_after_a_good_connection() -> None:
     one = redial()
     numbers = []

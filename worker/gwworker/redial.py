@@ -138,4 +138,6 @@ class Redial:
     def told(self, bad_hosts: Mapping[str, float], storm_until: float) -> None:
         """Take what other shards found: resume addresses to leave alone, and until when many reconnect."""
         self._shunned.update(bad_hosts)
+        if self._at_once and storm_until > self._storm_until:  # the others were asked along with us
+            self.at_least(STORM_SPREAD_S * self._jitter())
         self._storm_until = storm_until
