@@ -59,12 +59,7 @@ class Cluster:
     """
 
     def __init__(
-        self,
-        config: Config,
-        means: Means,
-        *,
-        fresh: bool = False,
-        use_reserve: bool = False,
+        self, config: Config, means: Means, *, fresh: bool = False, use_reserve: bool = False
     ) -> None:
         self.config = config
         self._fresh = fresh

@@ -11,7 +11,7 @@ from gwcluster.config import Config
 from gwcluster.errors import LogError
 from gwcluster.identify.gateway_info import GatewayInfo
 from gwcluster.identify.known import Known
-from gwcluster.identify.start import Start, check_recommendation, shard_ids
+from gwcluster.identify.start import Start, StartError, check_recommendation, shard_ids
 from gwcluster.log.reader import Reader
 from gwcluster.log.session_state import SavedSession, alive_at, forget, load, token_digest
 
@@ -48,13 +48,13 @@ def resuming(config: Config, sessions: Sessions, known: Known | None) -> Start |
 
     It needs no answer of Discord's: sessions die within minutes, and REST may be away for hours. With
     `shards.count: auto` it keeps the count of the last run, so that a restart is never a change of shards.
-
-    Raises:
-        StartError: `shards.ids` names shards that there are not.
     """
     if known is None or known.api != config.gateway.api:
         return None
-    start = _start(config, sessions, config.shards.count or known.shards)
+    try:
+        start = _start(config, sessions, config.shards.count or known.shards)
+    except StartError:  # `shards.ids` names further ones; perhaps Discord recommends more by now
+        return None
     return start if start.resumable else None
 
 
@@ -70,15 +70,14 @@ def beginning(config: Config, sessions: Sessions, known: Known | None, info: Gat
 
 
 def _start(config: Config, sessions: Sessions, count: int) -> Start:
-    ids = shard_ids(config.shards.ids, count)
     token = config.token.get_secret_value()
-    resumable = frozenset(
+    ids = shard_ids(config.shards.ids, count)
+    usable = {
         shard
-        for shard in ids
-        if shard in sessions
-        and sessions[shard].fits(shard=shard, shards=count, intents=config.intents, token=token)
-    )
-    return Start(count, ids, resumable, len(sessions) - len(resumable))
+        for shard, saved in sessions.items()
+        if saved.fits(shard=shard, shards=count, intents=config.intents, token=token)
+    }
+    return Start(count, ids, frozenset(usable.intersection(ids)), len(sessions) - len(usable))
 
 
 def forget_all(folder: Path) -> int:

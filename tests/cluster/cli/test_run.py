@@ -155,3 +155,28 @@ def test_a_simulator_that_does_not_start_is_1_in_words(tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "the simulator did not start; what it said is above\n"
+
+
+def test_a_fresh_start_for_which_too_little_is_left_is_1_with_the_numbers(tmp_path: Path) -> None:
+    with in_thread(Settings(shards=2, identifies_used=899)) as sim:
+        cluster = Cluster(tmp_path, sim.api)
+        assert status_of(cluster, "--fresh") == 1
+        assert sim.ledger.connections == []
+    said = complaint(cluster)
+    assert said.startswith(
+        "2 of 2 shards need an IDENTIFY, and 1 may be spent: 101 of 1000 a day are left, 100"
+    )
+    assert said.endswith("wait, or allow it with --use-reserve")
+
+
+def test_the_operator_may_let_a_start_have_of_the_reserve(tmp_path: Path) -> None:
+    with in_thread(Settings(shards=2, max_concurrency=2, identifies_used=899)) as sim:
+        cluster = Cluster(tmp_path, sim.api)
+        process = cluster.start("--use-reserve")
+        try:
+            cluster.wait_ready()
+            assert cluster.stop() == 0
+        finally:
+            process.kill()
+            process.wait()
+    assert "running 2 of 2 shards: 0 resume, 2 identify" in cluster.text()

@@ -77,6 +77,19 @@ def test_a_count_in_the_configuration_is_what_counts(tmp_path: Path) -> None:
     )
 
 
+def test_ids_beyond_the_last_count_wait_for_what_discord_says(tmp_path: Path) -> None:
+    leave(tmp_path / "shards", range(4))
+    assert resuming(config(tmp_path, "{ids: 2-5}"), found(tmp_path), KNOWN) is None
+    assert beginning(config(tmp_path, "{ids: 2-5}"), found(tmp_path), KNOWN, INFO).ids == (2, 3, 4, 5)
+
+
+def test_shards_that_another_cluster_runs_by_now_are_not_given_up(tmp_path: Path) -> None:
+    leave(tmp_path / "shards", range(4))
+    assert resuming(config(tmp_path, "{ids: 0-1}"), found(tmp_path), KNOWN) == Start(
+        4, (0, 1), frozenset({0, 1})
+    )
+
+
 def test_other_intents_need_other_sessions(tmp_path: Path) -> None:
     leave(tmp_path / "shards", range(4), intents=1)
     assert resuming(config(tmp_path), found(tmp_path), KNOWN) is None
