@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import functools
 import hashlib
 import random
 import ssl
@@ -153,18 +154,22 @@ class Heard:
         self.use(link)
 
 
-LOOP: Final = Loop()
+@functools.cache
+def the_loop() -> Loop:
+    """Return this process's loop: making one for each case would cost more than the case."""
+    return Loop()
 
 
 def case(dice: random.Random) -> None:
     """Play one connection from dial to end."""
-    LOOP.wire, LOOP.raised = None, []
-    LOOP.refuse = dice.choice((OSError("refused"), UnicodeError("label"))) if dice.random() < 0.05 else None
-    LOOP.run_until_complete(_connection(dice))
-    assert not LOOP.raised, f"raised in a callback: {LOOP.raised}"
+    loop = the_loop()
+    loop.wire, loop.raised = None, []
+    loop.refuse = dice.choice((OSError("refused"), UnicodeError("label"))) if dice.random() < 0.05 else None
+    loop.run_until_complete(_connection(dice, loop))
+    assert not loop.raised, f"raised in a callback: {loop.raised}"
 
 
-async def _connection(dice: random.Random) -> None:
+async def _connection(dice: random.Random, loop: Loop) -> None:
     polite = dice.random() < 0.4
     heard = Heard(dice, 0.0 if polite else 0.1)
     link = GatewayLink("ws://127.0.0.1:1/?v=10", tls=NO_TLS, listener=heard, user_agent="fuzz")
@@ -172,14 +177,14 @@ async def _connection(dice: random.Random) -> None:
         heard.use(link)
     for _ in range(4):
         await asyncio.sleep(0)
-    wire = LOOP.wire
+    wire = loop.wire
     if wire is not None and not wire.closing:
         sent: list[tuple[bool, bytes]] = []
         data = _upgrade(wire) if polite or dice.random() < 0.7 else _answer(dice, wire)
         frames = b"".join(_message(dice, sent) for _ in range(dice.randrange(8)))
         data += frames if polite else mutated(dice, frames) if dice.random() < 0.7 else _strange(dice)
         await _feed(dice, link, wire, heard, chunks(dice, data, 20))
-        if polite and not LOOP.raised:
+        if polite and not loop.raised:
             assert heard.messages == sent, "what was sent is not what was heard"
     if wire is not None and not wire.closing:
         if dice.random() < 0.5:

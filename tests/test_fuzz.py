@@ -78,6 +78,7 @@ def dies(dice: random.Random) -> None:
         raise SystemExit(3)
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")  # the child only plays cases
 def test_a_case_that_ends_its_process_is_found_by_whoever_watches() -> None:
     target = Target("dies", dies)
     ((tally, findings),) = fuzz([target], 1, 5.0, 1)
@@ -87,6 +88,7 @@ def test_a_case_that_ends_its_process_is_found_by_whoever_watches() -> None:
         play(target, findings[0].dice)
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")  # the child only plays cases
 def test_findings_of_one_kind_are_told_once() -> None:
     ((_, findings),) = fuzz([Target("fails", fails)], 1, 0.3, 1)
     assert len(findings) == 1
