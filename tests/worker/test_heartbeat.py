@@ -207,10 +207,18 @@ def test_an_ack_that_nobody_asked_for_says_nothing_of_latency() -> None:
 
 def test_a_new_interval_counts_from_the_next_beat_on() -> None:
     heartbeat = beating()
-    heartbeat.adopt(10.0)
+    heartbeat.adopt(10.0, START + 15.0)
     assert heartbeat.due == START + 20.0
     heartbeat.tick(START + 20.0)
     assert heartbeat.due == START + 30.0
+
+
+def test_a_new_interval_that_is_over_sooner_brings_the_next_beat_forward() -> None:
+    heartbeat = beating()
+    heartbeat.adopt(10.0, START + 1.0)
+    assert heartbeat.due == START + 11.0
+    heartbeat.adopt(60.0, START + 2.0)
+    assert heartbeat.due == START + 11.0, "a longer one delays nothing"
 
 
 def test_nothing_of_one_connection_is_left_for_the_next() -> None:

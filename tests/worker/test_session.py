@@ -212,7 +212,7 @@ def test_a_second_hello_changes_the_interval_and_nothing_else() -> None:
     rig = Rig().identifying(heartbeat_s=40.0).forget_log()
     assert rig.do(Hello(10.0)) == []
     rig.run_for(45.0, acks=True)
-    assert rig.at(SendBeat) == [20.0, 30.0, 40.0], "one timer, not two"
+    assert rig.at(SendBeat) == [10.0, 20.0, 30.0, 40.0], "one timer, not two"
     assert rig.phase is Phase.IDENTIFYING
 
 

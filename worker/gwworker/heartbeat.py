@@ -81,8 +81,10 @@ class Heartbeat:
         self._heard_at = now
         self._beat_at = now + interval_s * jitter
 
-    def adopt(self, interval_s: float) -> None:
-        """Change the interval from the next beat on."""
+    def adopt(self, interval_s: float, now: float) -> None:
+        """Change the interval; the next beat comes when it was due, or within the new one if that is sooner."""
+        if self._beat_at is not None:
+            self._beat_at = min(self._beat_at, now + interval_s)
         self.interval_s = interval_s
         self._budget.adopt(interval_s)
 
@@ -129,7 +131,8 @@ class Heartbeat:
             self._stalled = True
             self._beat_at = now + _STALL_S
             return Verdict.WAIT
-        missed = self._unacked_since is not None and now - self._unacked_since >= self.interval_s - _SLACK_S
+        since = self._unacked_since
+        missed = since is not None and now - since >= self.interval_s - _SLACK_S
         self._stalled = False
         self._beat_at = now + self.interval_s
         self._note_sent(now)

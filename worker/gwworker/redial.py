@@ -16,7 +16,7 @@ BASE_S: Final = 1.0
 CAP_S: Final = 60.0
 
 DOUBTS: Final = 2
-"""Times in a row that a host sends us away before Hello, after which it counts as failed."""
+"""Times in a row that a host greets us by something other than Hello, after which it counts as failed."""
 
 STORM_SPREAD_S: Final = 2.0
 """Over how much time dials are spread when Discord asks many shards to reconnect at once."""
@@ -130,7 +130,7 @@ class Redial:
             self._blind = True
 
     def host_spoiled_greeting(self, now: float) -> None:
-        """The address just dialed sent us away before Hello: once may happen, twice is a failure."""
+        """The address just dialed sent us away, or talked nonsense, before Hello: twice is a failure."""
         self._doubts += 1
         if self._doubts >= DOUBTS:
             self.host_failed(now)

@@ -191,6 +191,8 @@ class Session:
                 return self._invalid(event, now)
             case Faulty():
                 said = Say(logging.WARNING, f"the gateway sent what can't be read: {event.reason}")
+                if self.phase is Phase.GREETING:
+                    self._redial.host_spoiled_greeting(now)
                 return [said, *self._hang_up(now)]
             case UnknownOp():
                 return [Say(logging.WARNING, f"unknown opcode {event.op} ignored")]
@@ -214,7 +216,7 @@ class Session:
     def _hello(self, hello: Hello, now: float) -> list[Effect]:
         if self.phase is not Phase.GREETING:
             # Seen when IDENTIFY lacks intents: the new interval counts, nothing else happens twice.
-            self.heartbeat.adopt(hello.interval_s)
+            self.heartbeat.adopt(hello.interval_s, now)
             return [Say(logging.WARNING, "a second Hello on one connection; adopting its interval")]
         self.heartbeat.start(hello.interval_s, now, self._jitter())
         bad = self._redial.greeted()
