@@ -168,6 +168,7 @@ async def _keep_house(drive: Drive, writer: Writer, outlet: Outlet, fanin: Fanin
     loop = asyncio.get_running_loop()
     clocks = Clocks(monotonic=time.monotonic, boot=_boot_time, wall=time.time)
     thread = ThreadPoolExecutor(1)
+    syncing: asyncio.Future[None] | None = None  # a slow disk must not hold up the rest
     beacon_at = loop.time() + random.random() * BEACON_INTERVAL_S
     tidy_at = loop.time() + random.random() * TIDY_INTERVAL_S
     while True:
@@ -175,8 +176,8 @@ async def _keep_house(drive: Drive, writer: Writer, outlet: Outlet, fanin: Fanin
         if (surprise := clocks.look()) is not None:
             drive.surprised(surprise)
         outlet.mark()
-        if writer.dirty:
-            await loop.run_in_executor(thread, writer.sync)
+        if writer.dirty and (syncing is None or syncing.done()):
+            syncing = loop.run_in_executor(thread, writer.sync)
         if loop.time() >= tidy_at:
             tidy_at = loop.time() + TIDY_INTERVAL_S
             writer.tidy(time.time())

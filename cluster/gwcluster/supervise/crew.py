@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 from collections.abc import Callable
 from typing import Final
 
@@ -16,6 +17,7 @@ from gwcluster.identify.permits import Permits
 from gwcluster.supervise.commands import Commands
 from gwcluster.supervise.conditions import Watch
 from gwcluster.supervise.nursery_link import Listener, NurseryLink, WorkerLink
+from gwcluster.supervise.pulses import SILENT_S, Pulses
 from gwcluster.supervise.supervisor import Effect, Kill, Severity, Start, Supervisor, Verdict
 from gwcluster.wire.control import (
     CommandDone,
@@ -87,6 +89,7 @@ class Crew:
         self._nursery: NurseryLink | None = None
         self._links: dict[int, WorkerLink] = {}
         self._watch = Watch()
+        self._pulses = Pulses()
         self._refusals: dict[int, str] = {}
         self._dying: dict[int, int] = {}
         self._farewells: set[int] = set()
@@ -102,6 +105,8 @@ class Crew:
                 self._news.clear()
                 for effect in self.supervisor.step(self._clock()):
                     await self._perform(effect)
+                for shard in self._pulses.look(self._clock()):
+                    self._end_hanging(shard)
                 if self.supervisor.refused is None:
                     self.permits.step()
                 await self._until_due()
@@ -163,6 +168,7 @@ class Crew:
     def forked(self, shard: int, pid: int) -> None:
         """See `nursery_link.Listener`."""
         self.supervisor.started(shard, pid, self._clock())
+        self._pulses.began(shard, self._clock())
         self.board.views[shard].pid = pid
         self._news.set()
 
@@ -208,6 +214,7 @@ class Crew:
 
     def said(self, shard: int, message: Message) -> None:
         """See `nursery_link.Listener`."""
+        self._pulses.heard(shard, self._clock())
         if isinstance(message, CommandDone):
             if self.commands is not None:
                 self.commands.heard(message)
@@ -288,7 +295,15 @@ class Crew:
                 self.supervisor.failed[shard] = refused  # it waited for its start, which won't come
                 self._note_death(shard, refused)
 
+    def _end_hanging(self, shard: int) -> None:
+        """Kill a worker that neither works nor dies; its successor resumes."""
+        pid = self.supervisor.children.get(shard)
+        if self._nursery is not None and pid is not None:
+            log.error("shard %d: its worker said nothing for %.0f s; killing it", shard, SILENT_S)
+            self._nursery.signal(pid, signal.SIGKILL)
+
     def _gone(self, shard: int) -> None:
+        self._pulses.gone(shard)
         self.permits.worker_ended(shard)
         self.board.gone(shard)
         if self.commands is not None:
@@ -337,7 +352,8 @@ class Crew:
 
     async def _until_due(self) -> None:
         permits_due = self.permits.due if self.supervisor.refused is None else None
-        moments = [moment for moment in (self.supervisor.due, permits_due) if moment is not None]
+        dues = (self.supervisor.due, permits_due, self._pulses.due)
+        moments = [moment for moment in dues if moment is not None]
         wait_s = max(0.0, min(moments) - self._clock()) if moments else None
         try:
             async with asyncio.timeout(wait_s):

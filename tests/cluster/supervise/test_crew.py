@@ -30,6 +30,7 @@ from gwcluster.wire.control import (
     Message,
     Permit,
     PermitUsed,
+    Pulse,
     Refused,
     SentAway,
     StateChanged,
@@ -37,6 +38,7 @@ from gwcluster.wire.control import (
 from support.jobs import job
 
 SIGTERM, SIGKILL = 15, 9
+PULSE = Pulse(0, 0, 0, 0, None, None, None, 0, 0, 1, 0, None)
 DONE, FAILED, REFUSED, SHARD_REFUSED = 0, 1, 64, 65
 
 
@@ -154,6 +156,7 @@ class Rig:
         self.signals: list[tuple[float, int, int]] = []
         self.nurseries: list[FakeNursery] = []
         self.deaf: set[int] = set()
+        self.stuck: set[int] = set()
         self.publishes = True
         self.no_nursery_before = 0.0
         self.herald = FakeHerald()
@@ -195,12 +198,23 @@ class Rig:
 
         async def both() -> int:
             running = asyncio.create_task(self.crew.run())
+            pulsing = asyncio.create_task(self._pulse())
             await asyncio.sleep(0.001)
             await story(running)
-            return await asyncio.wait_for(running, 1000.0)
+            try:
+                return await asyncio.wait_for(running, 1000.0)
+            finally:
+                pulsing.cancel()
 
         with asyncio.Runner(loop_factory=lambda: Loop(self.clock)) as runner:
             return runner.run(both())
+
+    async def _pulse(self) -> None:
+        """Let every worker but the stuck ones show that it works."""
+        while True:
+            await asyncio.sleep(10.0)
+            for shard in set(self.crew.supervisor.children) - self.stuck:
+                self.crew.said(shard, PULSE)
 
     def says(self, shard: int, state: str) -> None:
         self.crew.said(shard, StateChanged(state, f"it is {state}", None))
@@ -751,6 +765,25 @@ def test_shards_that_wait_for_discords_answer_start_with_it() -> None:
         rig.crew.release()
         await asyncio.sleep(0.001)
         assert [shard for _, shard in rig.forks] == [0, 1]
+        rig.drain()
+
+    assert rig.play(story) == 0
+
+
+def test_a_worker_that_neither_works_nor_dies_is_killed_after_thirty_seconds_and_replaced() -> None:
+    rig = Rig(0, 1)
+
+    async def story(_: object) -> None:
+        rig.live(0, 1)
+        rig.stuck.add(1)
+        await asyncio.sleep(36.0)
+        ((at, shard, signum),) = rig.signals
+        assert (shard, signum) == (1, SIGKILL)
+        assert 30.0 <= at - 10_000.0 <= 35.1
+        rig.stuck.clear()
+        assert [shard for _, shard in rig.forks] == [0, 1, 1]
+        await asyncio.sleep(100.0)
+        assert len(rig.signals) == 1
         rig.drain()
 
     assert rig.play(story) == 0
