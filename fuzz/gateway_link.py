@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import functools
 import hashlib
 import random
 import ssl
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from fuzz.cases import Target
 from fuzz.mutate import chunks, mutated
+from fuzz.nowhere import Loop, Wire, the_loop
 from gwworker.gateway_link import MAX_RETRY_AFTER_S, GatewayLink
 
 GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -30,72 +29,6 @@ STATUSES: Final = (
     b"101 Switching Protocols", b"200 OK", b"429 Too Many Requests", b"502 Bad Gateway", b"204 No", b"101",
     b"999 X", b"-1 Y", b"301 Moved",
 )  # fmt: skip
-
-
-class Wire(asyncio.Transport):
-    """A transport to nowhere that behaves like asyncio's: no data after close, one `connection_lost`."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, protocol: asyncio.Protocol) -> None:
-        super().__init__()
-        self.written = bytearray()
-        self.closing = self.lost = False
-        self._loop = loop
-        self._protocol = protocol
-
-    def is_closing(self) -> bool:
-        """See asyncio."""
-        return self.closing
-
-    def get_write_buffer_size(self) -> int:
-        """See asyncio."""
-        return 0
-
-    def write(self, data: Any) -> None:
-        """Note it."""
-        assert not self.closing, "written to a closed transport"
-        self.written += data
-
-    def close(self) -> None:
-        """See asyncio."""
-        self.end(None)
-
-    def abort(self) -> None:
-        """See asyncio."""
-        self.end(None)
-
-    def end(self, error: Exception | None) -> None:
-        """Close, and tell the protocol soon."""
-        if not self.closing:
-            self.closing = True
-            self._loop.call_soon(self._lose, error)
-
-    def _lose(self, error: Exception | None) -> None:
-        assert not self.lost
-        self.lost = True
-        self._protocol.connection_lost(error)
-
-
-class Loop(asyncio.SelectorEventLoop):
-    """A loop that connects to nowhere, and keeps what its callbacks raised."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.wire: Wire | None = None
-        self.refuse: Exception | None = None
-        self.raised: list[object] = []
-        self.set_exception_handler(lambda _, context: self.raised.append(context))
-
-    async def create_connection(  # type: ignore[override]  # of its many forms one is used
-        self, factory: Callable[[], Any], *_: Any, **__: Any
-    ) -> Any:
-        """Connect to nowhere, or fail as told."""
-        await asyncio.sleep(0)
-        if self.refuse is not None:
-            raise self.refuse
-        protocol = factory()
-        self.wire = Wire(self, protocol)
-        protocol.connection_made(self.wire)
-        return self.wire, protocol
 
 
 class Heard:
@@ -152,12 +85,6 @@ class Heard:
         assert not self.done, f"{news} after abort"
         self.told.append(news)
         self.use(link)
-
-
-@functools.cache
-def the_loop() -> Loop:
-    """Return this process's loop: making one for each case would cost more than the case."""
-    return Loop()
 
 
 def case(dice: random.Random) -> None:
