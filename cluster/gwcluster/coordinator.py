@@ -110,9 +110,8 @@ class Cluster:
         start = resuming(self.config, sessions, known)
         info: GatewayInfo | None = None
         if start is not None and known is not None:
-            log.info(
-                "%d of %d shards resume without waiting for Discord", len(start.resumable), len(start.ids)
-            )
+            could = len(start.resumable), len(start.ids)
+            log.info("%d of %d shards resume without waiting for Discord", *could)
             self._url = known.url
         else:
             answer = await self._unless_stopped(self._ask(rest, ledger))

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from gwcluster.board import Board
 from gwcluster.cli.progress import draw, seconds_left
-from gwcluster.identify.gate import Budget, Gate
+from gwcluster.identify.gate import UNKNOWN, Budget, Gate
 from gwcluster.wire.notices import ShardState
 
 NOW = 1_700_000_000.0
@@ -115,6 +115,18 @@ def test_a_budget_that_is_used_up_is_explained_and_so_long_is_the_wait() -> None
     assert "identifies: 100 of 1000 left today, 100 in reserve" in lines[0]
     assert lines[1].startswith(
         "100 of 1000 identifies a day are left and 100 of them kept in reserve: no shard"
+    )
+
+
+def test_before_discord_told_its_limits_none_are_shown_and_what_that_means_is() -> None:
+    rig = Rig(2, UNKNOWN)
+    rig.are(ShardState.LIVE, [0])
+    rig.are(ShardState.QUEUED, [1])
+    rig.gate.step(10_000.0)
+    lines = rig.drawn()
+    assert "identifies:" not in lines[0]
+    assert lines[1].startswith(
+        "Discord has not told yet how many identifies are left: shards may only resume"
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gwcluster.identify.gate import Budget, Gate, Grant
+from gwcluster.identify.gate import UNKNOWN, Budget, Gate, Grant
 
 PLENTY = Budget(total=1000, remaining=1000, reset_at=96_400.0, reserve=100)
 
@@ -277,6 +277,60 @@ def test_windows_survive_a_restart_of_the_coordinator() -> None:
     rig.ask(0, 1)
     assert rig.granted() == [1]
     assert rig.gate.due == 10_003.25
+
+
+def test_another_max_concurrency_makes_other_keys_which_open_when_the_last_of_the_old_ones_does() -> None:
+    rig = Rig(max_concurrency=16).ask(0, 1)
+    rig.use(*rig.granted())
+    rig.now += 1.0
+    rig.gate.refill(PLENTY, rig.now, max_concurrency=1)
+    assert rig.gate.max_concurrency == 1
+    assert rig.ask(5, 6).granted() == []
+    assert rig.gate.due == 10_005.25
+    rig.now = 10_005.25
+    assert rig.granted() == [5]
+
+
+def test_permits_that_are_out_while_the_keys_change_hold_theirs() -> None:
+    rig = Rig(max_concurrency=16).ask(0, 1)
+    assert rig.granted() == [0, 1]
+    rig.gate.refill(PLENTY, rig.now, max_concurrency=1)
+    assert rig.ask(2).granted() == []
+    rig.use(0)
+    assert rig.granted(after_s=5.25) == []
+    rig.use(1)
+    assert rig.granted(after_s=5.25) == [2]
+
+
+def test_a_gate_that_knows_no_limits_says_so_and_grants_nothing() -> None:
+    rig = Rig(budget=UNKNOWN).ask(0)
+    assert rig.granted(after_s=7200.0) == []
+    assert rig.gate.blocked == (
+        "Discord has not told yet how many identifies are left: shards may only resume"
+    )
+    assert rig.gate.ask_again_at is None
+    rig.gate.refill(PLENTY, rig.now, max_concurrency=16)
+    assert rig.gate.blocked is None
+    assert rig.granted() == [0]
+
+
+def test_shards_that_fail_again_and_again_are_said_with_what_is_left() -> None:
+    rig = Rig(max_concurrency=16)
+    for _ in range(2):
+        rig.ask(*range(16))
+        rig.now = rig.gate.due or 0.0
+        for shard in rig.granted():
+            rig.use(shard)
+            rig.gate.refused(shard, rig.now)
+        rig.now += 30.0
+    assert rig.ask(*range(16)).granted() == [0]
+    assert rig.gate.blocked == (
+        "968 of 1000 identifies a day are left, too few for the shards that identify in vain again and again "
+        "(16): one of them tries every 300 s until that lasts"
+    )
+    assert rig.ask(16).granted(after_s=1.0) == []  # its key is shard 0's
+    rig.gate.unused(0, rig.now)
+    assert rig.granted() == [16], "who never failed is not held back"
 
 
 def test_the_estimate_is_what_then_happens() -> None:
