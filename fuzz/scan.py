@@ -14,6 +14,7 @@ from fuzz.samples import deep
 from gwworker.scan import (
     Ack,
     BadPayloadError,
+    BareResumed,
     BeatRequest,
     Dispatch,
     Hello,
@@ -115,6 +116,8 @@ def _slowly(data: bytes) -> Payload | None:
         return None
     name, seq, said = fields.get("t"), fields.get("s"), fields.get("d")
     match fields["op"]:
+        case 0 if name == "RESUMED" and seq is None:
+            return BareResumed()
         case 0:
             named = isinstance(name, str) and re.fullmatch("[a-zA-Z0-9_]+", name) and len(name) <= 100
             return Dispatch(str(name), seq) if named and type(seq) is int and 0 <= seq < 10**18 else None
