@@ -69,9 +69,9 @@ worker is `starting`.
   to {cap} s, until a connection has been live for {healthy} s.
 * When op 7 comes to many shards at once, each spreads its dial over {spread} s.
 * A saved session is resumed at the address that came with its READY. One that can't be reached, says
-  nothing, or {doubts} in a row sends us away or talks nonsense before Hello, is left alone for {shun} minutes,
-  by every shard as soon as the address of `/gateway/bot` was found to work; that one is dialed instead. While
-  both fail, they take turns, and what failed then is not held against either.
+  nothing, or {doubts} in a row sends us away or talks nonsense before Hello, is left alone for {shun}
+  minutes, by every shard as soon as the address of `/gateway/bot` was found to work; that one is dialed
+  instead. While both fail, they take turns, and what failed then is not held against either.
 * RESUME needs no permit. IDENTIFY waits in `{queued}` for one from the coordinator; the heartbeat goes on.
 * After {fruitless} RESUMEs in a row without one event the session is given up. Those don't count that Discord
   ends by asking us to come again (op 7, 1001, 1012, 4000), unless that goes on for {hopeless} minutes.

@@ -82,7 +82,7 @@ class Heartbeat:
         self._beat_at = now + interval_s * jitter
 
     def adopt(self, interval_s: float, now: float) -> None:
-        """Change the interval; the next beat comes when it was due, or within the new one if that is sooner."""
+        """Change the interval; the next beat comes when it was due, or sooner if the new one asks for it."""
         if self._beat_at is not None:
             self._beat_at = min(self._beat_at, now + interval_s)
         self.interval_s = interval_s
