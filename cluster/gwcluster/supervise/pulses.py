@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
-SILENT_S: Final = 30.0
-"""Less than a heartbeat interval of Discord's, so the successor resumes before the session is in danger."""
+SILENT_S: Final = 20.0
+"""Ten pulses. Discord keeps what it could not deliver for minutes or some hundred events, so time counts."""
 
 LOOK_S: Final = 5.0
 STALLED_S: Final = 2.0
