@@ -129,6 +129,8 @@ def show(console: Console, name: str, outlook: Outlook) -> None:
     """Print an outlook for a person who has to decide something."""
     if outlook.refused:
         console.print(Text(f"✗ {name} may not start: `run` would exit with 1", "bold red"))
+    elif outlook.start is None:
+        console.print(Text(f"✗ {name} can't start before Discord answers", "bold red"))
     elif outlook.hitches:
         console.print(Text(f"✗ {name} may start only in part", "bold red"))
     else:

@@ -9,6 +9,7 @@ from typing import Final
 from gwcluster.identify.budget import Budget
 from gwcluster.identify.gate import Gate
 from gwcluster.identify.gateway_info import GatewayInfo
+from gwcluster.identify.hindrance import ASK_CEILING_S
 from gwcluster.identify.known import Known
 from gwcluster.identify.ledger import DAY_S, Ledger, LedgerError
 from gwcluster.identify.start import Start, StartError, refusal, shortage, told
@@ -73,6 +74,7 @@ class Limits:
         wall: Callable[[], float],
     ) -> None:
         self.info: GatewayInfo | None = None
+        self._told_at = float("-inf")
         self.gate = gate
         self._ledger = ledger
         self._start = start
@@ -89,9 +91,14 @@ class Limits:
 
     @property
     def due(self) -> bool:
-        """Whether Discord is to be asked now."""
-        at = self.gate.ask_again_at
-        return self.info is None or (at is not None and self._clock() >= at)
+        """Whether Discord is to be asked now: the first time, when the budget is used up, or is old news.
+
+        Old news matters once a shard wants to identify: another process with this token may have spent it.
+        """
+        at, now = self.gate.ask_again_at, self._clock()
+        if self.info is None or (at is not None and now >= at):
+            return True
+        return bool(self.gate.waiting) and now >= self._told_at + ASK_CEILING_S
 
     def admit(self, info: GatewayInfo, *, fresh: bool) -> None:
         """Judge a start by Discord's first answer, before anything is begun.
@@ -133,7 +140,7 @@ class Limits:
             self.gate.remember(past)
             self.gate.expect(self._start.identifying, now + ROLL_CALL_S)
             self._say(info, budget, wall)
-        self.info = info
+        self.info, self._told_at = info, now
         try:
             self._ledger.keep_known(Known(self._api, info.url, self._start.shards, info.shards))
         except LedgerError as error:

@@ -84,6 +84,20 @@ def test_a_used_up_budget_is_looked_at_again(tmp_path: Path) -> None:
     rig.ledger.close()
 
 
+def test_limits_of_long_ago_are_asked_for_again_once_a_shard_wants_to_identify(rig: Rig) -> None:
+    # "should not be cached for extended periods of time as the value is not guaranteed to be the same
+    # per-call" https://docs.discord.com/developers/events/gateway#get-gateway-bot
+    rig.limits.take(INFO)
+    rig.now += 20 * 86_400.0
+    assert not rig.limits.due
+    rig.gate.ask(0, rig.now)
+    assert rig.limits.due
+    rig.limits.take(replace(INFO, remaining=3))  # somebody else spent it
+    assert rig.gate.budget.remaining == 3
+    assert rig.granted() == []
+    assert not rig.limits.due
+
+
 def test_windows_budget_and_caution_of_an_earlier_coordinator_hold(tmp_path: Path) -> None:
     before = Rig(tmp_path)
     for _ in range(200):
