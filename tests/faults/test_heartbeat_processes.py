@@ -1,4 +1,4 @@
-"""F39 to F41: heartbeats of real processes, under load, behind a full ZeroMQ queue, and after a stop."""
+"""F39 to F41 and F59: processes under load, behind a full ZeroMQ queue, after a stop, and without answers."""
 
 from __future__ import annotations
 
@@ -178,3 +178,23 @@ def test_f41_a_peer_that_is_silent_after_our_own_stall_too_is_gone_a_second_late
     rig.do(Tick())
     rig.now += 1.0
     assert rig.do(Tick()) == [Abort()]
+
+
+def test_f59_while_the_coordinator_is_stopped_shards_resume_beat_and_wait_to_identify(tmp_path: Path) -> None:
+    two = settings(shards=2, guilds=4, max_concurrency=2)
+    with discord(two) as sim, running(tmp_path, sim.api) as cluster:
+        cluster.wait_ready()
+        with stopped(cluster.pid):
+            sim.op9(0)
+            sim.op7(1)
+            until(lambda: sim.ledger.resumes, "the RESUME of shard 1")
+            until(lambda: len(sim.ledger.connections) == 4, "the connection on which shard 0 waits")
+            time.sleep(4.0)  # op 9 is followed by five seconds at most, then by Hello and a permit that isn't
+            beats = [beat.at for beat in sim.ledger.beats if beat.link == sim.ledger.connections[-1].link]
+            assert len(sim.ledger.identifies) == 2
+        until(lambda: len(sim.ledger.identifies) == 3, "the IDENTIFY of shard 0")
+        cluster.wait_ready(times=2)
+        assert len(beats) >= 3
+        assert [identify.shard for identify in sim.ledger.identifies][2:] == [0]
+        assert [(resume.shard, resume.outcome) for resume in sim.ledger.resumes] == [(1, "resumed")]
+        assert cluster.stop() == 0
