@@ -1,4 +1,4 @@
-"""What a cluster works with (does): the real clocks, dice, processes and sockets. Only here they are named."""
+"""What a cluster works with (does): real clocks, dice, processes and sockets. Only here they are named."""
 
 from __future__ import annotations
 
