@@ -115,7 +115,9 @@ def test_f68_a_command_after_op_9_waits_for_the_next_connection(tmp_path: Path, 
     async def play(scene: Scene) -> None:
         await scene.live()
         scene.sim.op9(0, resumable=resumable)
+        scene.sim.stall(0, writes=False)  # so that our close is not answered, and the connection stays
         await scene.until(lambda: not scene.is_live(0))
+        assert scene.sim.ledger.closes == []
         done = await scene.send({"op": 31, "d": {"guild_ids": ["1"]}}, shard=0)
         assert done.code is None
         await scene.settled()
@@ -148,6 +150,26 @@ def test_f69_op_7_and_the_close_that_comes_after_it_are_one_reconnect(
         assert scene.seqs() == list(range(1, 10))
 
     stage(tmp_path, play, reconnect_close_after_s=close_after_s)
+
+
+def test_f69_a_close_of_the_old_connection_does_not_end_the_next(tmp_path: Path) -> None:
+    async def play(scene: Scene) -> None:
+        await scene.live()
+        at = scene.loop.time()
+        scene.sim.op7(0)
+        scene.sim.stall(0, writes=False)
+        scene.sim.greet("silent", host="resume")
+        await scene.until(lambda: len(scene.sim.ledger.connections) == 2)
+        await scene.settled()
+        scene.sim.send_frames(0, b"\x88\x02\x03\xe9")  # 1001, on the old one
+        await scene.until(lambda: scene.sim.ledger.resumes)
+        _, second, third = [one.at - at for one in scene.sim.ledger.connections]
+        assert 2.0 <= second < 2.1
+        assert third - second >= 20.0, "the time that Hello may take"
+        await scene.live()
+
+    # No Hello in time is reason to try the other host.
+    stage(tmp_path, play, reconnect_close_after_s=30.0, violated={"wrong_resume_host"})
 
 
 def test_f69_a_close_of_the_old_connection_while_the_next_is_dialed_is_no_news() -> None:
