@@ -236,7 +236,10 @@ def test_a_fatal_close_code_ends_with_64_and_is_never_tried_again(tmp_path: Path
 
 
 def test_a_token_that_rest_refuses_ends_with_64_after_one_request(tmp_path: Path) -> None:
-    with discord(settings(token="another"), violated={"authorization"}) as sim, running(tmp_path, sim.api) as cluster:
+    with (
+        discord(settings(token="another"), violated={"authorization"}) as sim,
+        running(tmp_path, sim.api) as cluster,
+    ):
         assert cluster.process is not None
         assert cluster.process.wait(15) == 64
         assert len(sim.ledger.rest_calls) == 1
