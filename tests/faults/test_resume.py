@@ -13,13 +13,8 @@ import pytest
 
 from gwcluster.log.session_state import FILE_NAME, load
 from gwsimulator.faults import Interruption
+from support.happenings import emit
 from support.scene import Scene, stage
-
-
-def emit(scene: Scene, count: int, shard: int = 0) -> None:
-    """Let `count` events happen to a shard, whether it is connected or not."""
-    for _ in range(count):
-        scene.sim.emit("TYPING_START", {"user_id": "1"}, shard=shard)
 
 
 async def at_seq_100(scene: Scene) -> None:

@@ -15,15 +15,9 @@ from gwworker.effects import Dial
 from gwworker.events import Lost, Tick
 from gwworker.phases import Phase
 from gwworker.scan import InvalidSession, Reconnect
+from support.happenings import emit
 from support.scene import Scene, stage
 from support.session_rig import NEW_RESUME_URL, Rig
-
-
-def emit(scene: Scene, count: int, shard: int = 0) -> None:
-    """Let `count` events happen to a shard, whether it is connected or not."""
-    for _ in range(count):
-        scene.sim.emit("TYPING_START", {"user_id": "1"}, shard=shard)
-
 
 # Op 9
 
