@@ -125,6 +125,7 @@ class Cluster:
             if self._fresh:
                 log.warning("--fresh: %d saved sessions are given up", forget_all(state.shards))
         crew = self.crew = self._assemble(state, ledger, fanin, start, limits)
+        limits.stranded = crew.stranded
         if info is not None:
             self._answered(crew, limits, info)
         if self._stop.is_set():
@@ -207,6 +208,8 @@ class Cluster:
 
     def _answered(self, crew: Crew, limits: Limits, info: GatewayInfo) -> None:
         limits.take(info)
+        if self._url not in {"", info.url}:
+            crew.moved(info.url)
         self._url = info.url
         crew.release()
 

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, assert_never
 
@@ -122,6 +123,8 @@ class Drive:
             case c.Permit():
                 self._feed(Permitted(message.until))
             case c.Conditions():
+                if message.gateway_url is not None:
+                    self._job = replace(self._job, gateway_url=message.gateway_url)
                 self._feed(message)
             case c.Command():
                 self._sender.heard(message, self._clock())

@@ -18,6 +18,9 @@ from gwcluster.spans import moment
 ROLL_CALL_S: Final = 5.0
 """How long shards of higher buckets wait for those of lower ones to be started and connected."""
 
+MOVED_S: Final = 120.0
+"""Between two looks at the gateway's address while shards can't connect."""
+
 log = logging.getLogger(__name__)
 
 
@@ -59,6 +62,7 @@ class Limits:
 
     Attributes:
         info: the last answer, None before the first.
+        stranded: says whether shards can't connect, so that the gateway may have moved.
     """
 
     def __init__(
@@ -74,6 +78,7 @@ class Limits:
         wall: Callable[[], float],
     ) -> None:
         self.info: GatewayInfo | None = None
+        self.stranded: Callable[[], bool] = lambda: False
         self._told_at = float("-inf")
         self.gate = gate
         self._ledger = ledger
@@ -94,11 +99,17 @@ class Limits:
         """Whether Discord is to be asked now: the first time, when the budget is used up, or is old news.
 
         Old news matters once a shard wants to identify: another process with this token may have spent it.
+        The gateway's address is asked for again when it is of no use any more.
+
+        Sources:
+            https://docs.discord.com/developers/events/gateway#get-gateway
         """
         at, now = self.gate.ask_again_at, self._clock()
         if self.info is None or (at is not None and now >= at):
             return True
-        return bool(self.gate.waiting) and now >= self._told_at + ASK_CEILING_S
+        if self.gate.waiting and now >= self._told_at + ASK_CEILING_S:
+            return True
+        return now >= self._told_at + MOVED_S and self.stranded()
 
     def admit(self, info: GatewayInfo, *, fresh: bool) -> None:
         """Judge a start by Discord's first answer, before anything is begun.

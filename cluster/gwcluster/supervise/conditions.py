@@ -10,6 +10,7 @@ from collections import deque
 from typing import Final
 
 from gwcluster.wire.control import SHUN_S, Conditions
+from gwcluster.wire.notices import ShardState
 
 MAX_HOSTS: Final = 64
 """Most bad hosts remembered; the oldest goes first."""
@@ -21,11 +22,20 @@ STORM_S: Final = 5.0
 READY_NEWS_S: Final = 10.0
 """How often workers are told anew when READY last came; a large start would tell it to all for each."""
 
+STRANDED_S: Final = 120.0
+"""A shard that is offline or dialing for so long can't connect: dials come twice as often at least."""
+
 
 class Watch:
-    """Collects what workers say, and tells when there is something to pass on; moments are monotonic."""
+    """Collects what workers say, and tells when there is something to pass on; moments are monotonic.
+
+    Attributes:
+        gateway_url: where to identify, None while each worker's job says so.
+    """
 
     def __init__(self) -> None:
+        self.gateway_url: str | None = None
+        self._unconnected: dict[int, float] = {}
         self._bad_hosts: dict[str, float] = {}
         self._sent_away: deque[tuple[float, int]] = deque()
         self._storm_until = float("-inf")
@@ -36,7 +46,18 @@ class Watch:
     def now_known(self, now: float) -> Conditions:
         """Return what a new worker has to know."""
         self._bad_hosts = {url: until for url, until in self._bad_hosts.items() if until > now}
-        return Conditions(dict(self._bad_hosts), self._storm_until, self._ready_at)
+        return Conditions(dict(self._bad_hosts), self._storm_until, self._ready_at, self.gateway_url)
+
+    def seen(self, shard: int, state: ShardState, now: float) -> None:
+        """A shard is in this state."""
+        if state in {ShardState.BACKOFF, ShardState.CONNECTING}:
+            self._unconnected.setdefault(shard, now)
+        else:
+            self._unconnected.pop(shard, None)
+
+    def stranded(self, now: float) -> bool:
+        """Say whether any shard can't connect, so that the gateway may have another address by now."""
+        return any(now - since >= STRANDED_S for since in self._unconnected.values())
 
     def host_failed(self, url: str, now: float) -> bool:
         """A resume host failed; say whether that is news."""

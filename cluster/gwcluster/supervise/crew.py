@@ -137,6 +137,16 @@ class Crew:
         self.supervisor.release(self._clock())
         self._news.set()
 
+    def stranded(self) -> bool:
+        """Say whether any shard has been unable to connect for a while."""
+        return self._watch.stranded(self._clock())
+
+    def moved(self, url: str) -> None:
+        """The gateway is at another address now: tell every shard."""
+        log.warning("the gateway has moved to %.100s", url)
+        self._watch.gateway_url = url
+        self._broadcast(self._clock())
+
     def tell(self, shard: int, message: Message) -> None:
         """Send a message to a shard's worker, if it has one."""
         if shard in self._links:
@@ -271,6 +281,7 @@ class Crew:
             return
         self.board.views[shard].degraded = message.degraded
         changed = self.board.changed(shard, state, message.reason, now)
+        self._watch.seen(shard, state, self._clock())
         if state in {ShardState.BACKOFF, ShardState.RESUMING, ShardState.LIVE}:
             self.permits.needs_none(shard)
         if state is ShardState.LIVE:
@@ -304,6 +315,7 @@ class Crew:
 
     def _gone(self, shard: int) -> None:
         self._pulses.gone(shard)
+        self._watch.seen(shard, ShardState.STARTING, self._clock())
         self.permits.worker_ended(shard)
         self.board.gone(shard)
         if self.commands is not None:

@@ -115,11 +115,13 @@ class Conditions:
         bad_hosts: resume addresses that don't work, with the moment until which to leave them alone.
         storm_until: until then Discord asks many shards to reconnect, so dials are to be spread.
         ready_at: when the last READY came to any shard; minus infinity before the first.
+        gateway_url: where to identify from now on; None: where the job says.
     """
 
     bad_hosts: dict[str, float]
     storm_until: float
     ready_at: float
+    gateway_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

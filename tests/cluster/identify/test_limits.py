@@ -98,6 +98,21 @@ def test_limits_of_long_ago_are_asked_for_again_once_a_shard_wants_to_identify(r
     assert not rig.limits.due
 
 
+def test_an_address_that_is_of_no_use_is_asked_for_again_every_two_minutes(rig: Rig) -> None:
+    # "only call this endpoint to retrieve a new URL when they are unable to properly establish a connection
+    # using the cached one" https://docs.discord.com/developers/events/gateway#get-gateway
+    rig.limits.take(INFO)
+    rig.now += 3600.0
+    assert not rig.limits.due
+    rig.limits.stranded = lambda: True
+    assert rig.limits.due
+    rig.limits.take(INFO)
+    rig.now += 119.0
+    assert not rig.limits.due
+    rig.now += 1.0
+    assert rig.limits.due
+
+
 def test_windows_budget_and_caution_of_an_earlier_coordinator_hold(tmp_path: Path) -> None:
     before = Rig(tmp_path)
     for _ in range(200):

@@ -2,8 +2,11 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
+
 from gwcluster.supervise.conditions import Watch
 from gwcluster.wire.control import Conditions
+from gwcluster.wire.notices import ShardState
 
 NOW = 10_000.0
 NEVER = float("-inf")
@@ -61,3 +64,28 @@ def test_ready_is_news_at_most_every_ten_seconds_but_known_at_once() -> None:
     assert [watch.ready(NOW + second) for second in (0.0, 5.0, 9.9, 10.0)] == [True, False, False, True]
     watch.ready(NOW + 12.0)
     assert watch.now_known(NOW + 12.0).ready_at == NOW + 12.0
+
+
+def test_a_shard_that_does_not_connect_for_two_minutes_is_stranded() -> None:
+    watch = Watch()
+    watch.seen(3, ShardState.BACKOFF, NOW)
+    watch.seen(3, ShardState.CONNECTING, NOW + 60.0)
+    watch.seen(3, ShardState.BACKOFF, NOW + 75.0)
+    assert not watch.stranded(NOW + 119.9)
+    assert watch.stranded(NOW + 120.0)
+
+
+@pytest.mark.parametrize("state", sorted(set(ShardState) - {ShardState.BACKOFF, ShardState.CONNECTING}))
+def test_one_that_got_any_further_meanwhile_is_not(state: ShardState) -> None:
+    watch = Watch()
+    watch.seen(3, ShardState.CONNECTING, NOW)
+    watch.seen(3, state, NOW + 100.0)
+    assert not watch.stranded(NOW + 1000.0)
+    watch.seen(3, ShardState.CONNECTING, NOW + 1000.0)
+    assert not watch.stranded(NOW + 1119.9)
+
+
+def test_where_the_gateway_is_now_is_known_to_all() -> None:
+    watch = Watch()
+    watch.gateway_url = HOST
+    assert watch.now_known(NOW).gateway_url == HOST
