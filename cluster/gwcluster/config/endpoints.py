@@ -151,6 +151,10 @@ def api_url(value: str) -> str:
         raise UnfitError
     if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise UnfitError("would send the token unencrypted; write https://, or a loopback address")
+    if parts.hostname.lower() == "discordapp.com":  # https://docs.discord.com/developers/change-log#api-v10
+        raise UnfitError(
+            "is the old domain, which doesn't serve this version; write https://discord.com/api/v10"
+        )
     if parts.path != f"/api/v{API_VERSION}":
         raise UnfitError(f"must end in /api/v{API_VERSION}, the API version that gwcluster speaks")
     return url

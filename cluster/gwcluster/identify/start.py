@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from gwcluster.config.units import MAX_SHARDS
 from gwcluster.discord import IDENTIFY_WINDOW_S
 from gwcluster.errors import GwclusterError
 from gwcluster.identify.budget import Budget
@@ -76,6 +77,11 @@ def check_recommendation(recommended: int, last: int | None) -> None:
     Raises:
         StartError: it is absurd.
     """
+    if recommended > MAX_SHARDS:
+        raise StartError(
+            f"Discord recommends {recommended} shards, and gwcluster runs {MAX_SHARDS} at most; "
+            "set shards.count"
+        )
     if last is not None and recommended > ABSURD * last:
         raise StartError(
             f"Discord recommends {recommended} shards, and the last time it was {last}: more than {ABSURD} "

@@ -61,6 +61,7 @@ BROKEN = [
         "would send the token unencrypted; write https",
     ),
     ("gateway: {api: https://discord.com/api/v9}", 3, "gateway.api", "must end in /api/v10"),
+    ("gateway: {api: https://discordapp.com/api/v10}", 3, "gateway.api", "is the old domain"),
     (
         "gateway: {api: discord.com}",
         3,

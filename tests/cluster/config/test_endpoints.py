@@ -88,6 +88,8 @@ def test_the_token_goes_out_encrypted_or_not_at_all(url: str) -> None:
         "https://discord.com/api/v100",
         "https://discord.com/api/v10?x",
         "https://discord.com/api/v10#x",
+        "https://discordapp.com/api/v10",
+        "https://DiscordApp.com/api/v10",
         "https://discord.com:99999/api/v10",
         "https:///api/v10",
         "https://[/api/v10",

@@ -64,6 +64,8 @@ def test_more_than_ten_times_the_shards_of_last_time_needs_the_operators_word() 
     check_recommendation(100_000, None)
     with pytest.raises(StartError) as raised:
         check_recommendation(161, 16)
+    with pytest.raises(StartError, match=r"recommends 100001 shards, and gwcluster runs 100000 at most"):
+        check_recommendation(100_001, None)
     for part in ("recommends 161 shards", "the last time it was 16", "shards.count: 161", "shards.count: 16"):
         assert part in str(raised.value)
 
