@@ -221,6 +221,15 @@ def test_a_new_interval_that_is_over_sooner_brings_the_next_beat_forward() -> No
     assert heartbeat.due == START + 11.0, "a longer one delays nothing"
 
 
+def test_a_beat_that_one_connection_never_acknowledged_is_none_of_the_next_ones_business() -> None:
+    heartbeat = beating()
+    heartbeat.tick(START + 20.0)
+    heartbeat.start(40.0, START + 50.0, 0.5)
+    assert heartbeat.tick(START + 70.0) is BEAT
+    heartbeat.heard(START + 109.0)
+    assert heartbeat.tick(START + 110.0) is MISSED, "a whole interval of its own"
+
+
 def test_nothing_of_one_connection_is_left_for_the_next() -> None:
     heartbeat = beating()
     heartbeat.tick(START + 20.0)

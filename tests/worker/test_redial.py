@@ -63,6 +63,15 @@ def test_a_wait_is_never_shorter_than_what_was_asked_for_and_that_counts_once() 
     assert one.wait_s() < 1.0
 
 
+@pytest.mark.parametrize(("asked_s", "wait_s"), [(0.0, 0.75), (0.5, 1.25), (120.0, 120.75)])
+def test_who_is_asked_to_wait_comes_up_to_a_second_later_as_others_were_asked_too(
+    asked_s: float, wait_s: float
+) -> None:
+    one = redial(0.75)
+    one.asked_to_wait(asked_s)
+    assert one.wait_s() == wait_s
+
+
 def test_a_longer_backoff_outlasts_what_was_asked_for() -> None:
     one = redial()
     for _ in range(8):

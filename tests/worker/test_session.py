@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import pytest
@@ -290,6 +291,16 @@ def test_op_7_instead_of_hello_twice_in_a_row_leads_to_the_other_host() -> None:
     assert rig.do(Opened(), Hello(41.25)) == [TellHostFailed(RESUME_URL), RESUME]
 
 
+def test_op_9_instead_of_hello_twice_in_a_row_leads_to_the_other_host() -> None:
+    rig = Rig(SAVED)
+    for _ in range(2):
+        assert rig.redial() == Dial(RESUME_URL)
+        rig.do(Opened(), InvalidSession(resumable=True))
+        rig.lose()
+    assert rig.redial() == Dial(None)
+    assert rig.do(Opened(), Hello(41.25)) == [TellHostFailed(RESUME_URL), RESUME], "the session is kept"
+
+
 def test_while_many_shards_are_sent_away_dials_are_spread_over_two_seconds() -> None:
     rig = Rig(SAVED, jitter=0.75).live().forget_log()
     rig.do(Conditions({}, storm_until=rig.now + 5.0, ready_at=0.0))
@@ -424,6 +435,17 @@ def test_after_4008_there_is_a_pause_of_5_s_at_least() -> None:
     rig.lose(4008)
     rig.redial()
     assert rig.now - START >= 5.0
+
+
+@pytest.mark.parametrize(("code", "earliest_s"), [(4001, 1.0), (4005, 1.0), (4008, 5.0), (4009, 1.0)])
+@pytest.mark.parametrize("jitter", [0.0, 0.75])
+def test_shards_that_are_closed_together_do_not_dial_together(
+    code: int, earliest_s: float, jitter: float
+) -> None:
+    rig = Rig(SAVED, jitter).live()
+    rig.lose(code)
+    rig.redial()
+    assert rig.now - START == earliest_s + jitter
 
 
 @pytest.mark.parametrize(("jitter", "wait_s"), [(0.0, 0.0), (0.999, 0.999)])
@@ -733,13 +755,38 @@ def test_a_log_whose_session_cannot_be_resumed_is_told_as_a_loss() -> None:
     rig = Rig(number=7).live()
     assert rig.all(Remember, TellLost, Deliver) == [
         Remember(8, "a" * 32, NEW_RESUME_URL),
-        TellLost(7, "no saved session"),
+        TellLost(7, "no saved session that may be resumed"),
         Deliver(),
     ]
 
 
 def test_the_first_session_of_a_log_loses_nothing() -> None:
     assert Rig().live().all(TellLost) == []
+
+
+# What a person reads
+
+
+@pytest.mark.parametrize(
+    ("event", "why"),
+    [
+        (Reconnect(), "op 7: the gateway asks us to reconnect"),
+        (InvalidSession(resumable=True), "op 9: session invalid, but resumable"),
+        (Faulty("not JSON"), "the gateway sent what can't be read: not JSON"),
+    ],
+)
+def test_the_state_says_why_we_left_and_not_only_that_we_did(event: Any, why: str) -> None:
+    rig = Rig(SAVED).live()
+    rig.do(event)
+    rig.lose(1001)
+    (report,) = [said for said in rig.said[-2:] if isinstance(said, Report)]
+    assert report.reason.startswith(f"{why}; next attempt in ")
+
+
+def test_op_9_where_no_session_is_does_not_speak_of_one() -> None:
+    rig = Rig().queued().forget_log()
+    rig.do(InvalidSession(resumable=False))
+    assert rig.said[0] == Say(logging.WARNING, "op 9 where there is no session")
 
 
 # Late news and all others

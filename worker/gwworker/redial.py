@@ -81,6 +81,11 @@ class Redial:
         """Let the next wait be no shorter than this."""
         self._floor_s = max(self._floor_s, floor_s)
 
+    def asked_to_wait(self, floor_s: float) -> None:
+        """Let the next wait be that long, and up to a second longer: many may have been told the same."""
+        if floor_s > 0:
+            self.at_least(floor_s + self._jitter())
+
     def at_once(self, now: float) -> None:
         """The peer asked for it: don't wait, unless it asks too often or asks everybody."""
         if now < self._storm_until:

@@ -90,7 +90,7 @@ class Session:
         self.gaps = 0
         self._known = known
         self._received_seq = seq
-        self._lost_reason = "no saved session"
+        self._lost_reason = "no saved session that may be resumed"
         self._jitter = jitter
         self._redial = Redial(jitter=jitter)
         self._lifeline = Lifeline()
@@ -100,6 +100,7 @@ class Session:
         self._resumed_from = seq
         self._ready_at = float("-inf")  # of any shard
         self._sent_away = False  # the connection that we are closing
+        self._leaving = ""  # why we are closing it
 
     @property
     def due(self) -> float | None:
@@ -190,10 +191,10 @@ class Session:
             case InvalidSession():
                 return self._invalid(event, now)
             case Faulty():
-                said = Say(logging.WARNING, f"the gateway sent what can't be read: {event.reason}")
+                said = f"the gateway sent what can't be read: {event.reason}"
                 if self.phase is Phase.GREETING:
                     self._redial.host_spoiled_greeting(now)
-                return [said, *self._hang_up(now)]
+                return [Say(logging.WARNING, said), *self._hang_up(now, said)]
             case UnknownOp():
                 return [Say(logging.WARNING, f"unknown opcode {event.op} ignored")]
             case _:
@@ -249,7 +250,7 @@ class Session:
 
     def _ready(self, ready: Ready, now: float) -> list[Effect]:
         if self.phase is not Phase.IDENTIFYING:
-            return [Say(logging.WARNING, "READY out of turn"), *self._hang_up(now)]
+            return [Say(logging.WARNING, "READY out of turn"), *self._hang_up(now, "READY out of turn")]
         lost = TellLost(self.number, self._lost_reason) if self.number else None
         self.number += 1
         self._known = Known(ready.session_id, ready.resume_url)
@@ -258,6 +259,7 @@ class Session:
         self._live(now, resumed=False)
         remember = Remember(self.number, ready.session_id, ready.resume_url)
         told: list[Effect] = [lost] if lost else []
+        # Saved before it is logged: a log with READY then has its session beside it, whenever we are killed.
         return [remember, *told, Deliver(), self._report("READY"), Say(logging.INFO, said)]
 
     def _resumed(self, event: Resumed | BareResumed, now: float) -> list[Effect]:
@@ -280,28 +282,31 @@ class Session:
         self._silence.begin(self._received_seq, now, resumed=resumed)
 
     def _reconnect(self, now: float) -> list[Effect]:
-        said = Say(logging.INFO, "op 7: the gateway asks us to reconnect")
+        said = "op 7: the gateway asks us to reconnect"
         if self.phase is Phase.GREETING:
             # A draining node that a load balancer still feeds: pause, so that the next dial meets another.
             self._redial.host_spoiled_greeting(now)
             self._redial.at_least(1.0 + 4.0 * self._jitter())
         else:
             self._redial.at_once(now)
-        return [said, TellSentAway(), *self._hang_up(now, sent_away=True)]
+        return [Say(logging.INFO, said), TellSentAway(), *self._hang_up(now, said, sent_away=True)]
 
     def _invalid(self, event: InvalidSession, now: float) -> list[Effect]:
-        effects: list[Effect] = []
+        told: list[Effect] = []
         if self.phase is Phase.IDENTIFYING:
             said = "op 9: IDENTIFY refused; does something else identify with this token?"
-            effects += [TellIdentifyRefused(), Say(logging.WARNING, said)]
+            told.append(TellIdentifyRefused())
+        elif self._known is None:
+            said = "op 9 where there is no session"
         elif event.resumable:
-            effects += [Say(logging.WARNING, "op 9: session invalid, but resumable")]
+            said = "op 9: session invalid, but resumable"
         else:
-            effects += [Say(logging.WARNING, "op 9: the session is gone")]
-        if not event.resumable:
-            effects += self._forget("op 9: Discord invalidated the session")
+            said = "op 9: the session is gone"
+        forgotten = [] if event.resumable else self._forget("op 9: Discord invalidated the session")
+        if self.phase is Phase.GREETING:
+            self._redial.host_spoiled_greeting(now)
         self._redial.at_least(1.0 + 4.0 * self._jitter())
-        return effects + self._hang_up(now)
+        return [*told, Say(logging.WARNING, said), *forgotten, *self._hang_up(now, said)]
 
     # Ends of a connection
 
@@ -309,7 +314,7 @@ class Session:
         if self.phase in {Phase.OFFLINE, Phase.DIALING}:
             return []
         if self.phase is Phase.CLOSING:
-            return self._wait(now, "closed by us")
+            return self._wait(now, self._leaving)
         code = lost.code
         rule = rule_for(code)
         meaning = lost.fault or close_meaning(code)
@@ -324,7 +329,7 @@ class Session:
         forgotten = self._forget(f"close code {meaning}") if rule.action is Action.IDENTIFY else []
         if self.phase is Phase.GREETING:
             self._redial.host_spoiled_greeting(now)
-        self._redial.at_least(rule.floor_s)
+        self._redial.asked_to_wait(rule.floor_s)
         waiting = self._wait(now, meaning, code=code, rule=rule, sent_away=code in SENT_AWAY)
         return [Say(logging.WARNING, said), *forgotten, *waiting]
 
@@ -332,12 +337,13 @@ class Session:
         if self.phase is not Phase.DIALING:
             return []
         self._redial.host_failed(now)
-        self._redial.at_least(event.retry_after_s)
+        self._redial.asked_to_wait(event.retry_after_s)
         return [Say(logging.WARNING, f"no connection: {event.reason}"), *self._wait(now, event.reason)]
 
-    def _hang_up(self, now: float, *, sent_away: bool = False) -> list[Effect]:
+    def _hang_up(self, now: float, why: str, *, sent_away: bool = False) -> list[Effect]:
         withdrawn = self._withdraw()
         self._sent_away = sent_away
+        self._leaving = why
         self._enter(Phase.CLOSING, now, deadline=now + CLOSE_S)
         return [*withdrawn, Hangup(CLOSE_RESUMABLE)]
 
@@ -424,8 +430,9 @@ class Session:
             case Verdict.ZOMBIE:
                 if self.phase is Phase.RESUMING:
                     self._redial.host_failed(now)
-                silent = Say(logging.WARNING, "zombie connection: a heartbeat was not acknowledged")
-                return [silent, Abort(), *self._wait(now, "heartbeat not acknowledged")]
+                # Nobody is there to read a close frame; a connection without one keeps the session, too.
+                said = "zombie connection: a heartbeat got no answer"
+                return [Say(logging.WARNING, said), Abort(), *self._wait(now, said)]
 
     def _listen(self, now: float) -> list[Effect]:
         """Resume when a shard that had events before has had none for unusually long."""
@@ -434,26 +441,26 @@ class Session:
             return []
         said = f"no event for {silent_s:.0f} s although heartbeats are acknowledged; resuming, to be sure"
         self._redial.at_once(now)
-        return [Say(logging.INFO, said), *self._hang_up(now)]
+        return [Say(logging.INFO, said), *self._hang_up(now, said)]
 
     def _expired(self, now: float) -> list[Effect]:
         match self.phase:
             case Phase.OFFLINE:
                 return self._dial(now)
             case Phase.CLOSING:
-                return [Abort(), *self._wait(now, "closed by us")]
+                return [Abort(), *self._wait(now, self._leaving)]
             case Phase.DIALING:
                 return [Abort(), *self._dial_failed(DialFailed(f"no answer within {DIAL_S:.0f} s"), now)]
             case Phase.GREETING:
                 self._redial.host_failed(now)
-                said = Say(logging.WARNING, f"no Hello within {HELLO_S:.0f} s")
-                return [said, *self._hang_up(now)]
+                said = f"no Hello within {HELLO_S:.0f} s"
+                return [Say(logging.WARNING, said), *self._hang_up(now, said)]
             case Phase.IDENTIFYING:
                 return self._no_ready(now)
             case Phase.RESUMING:
                 self._redial.host_failed(now)
-                said = Say(logging.WARNING, f"no event for {RESUMED_S:.0f} s while resuming")
-                return [said, *self._hang_up(now)]
+                said = f"no event for {RESUMED_S:.0f} s while resuming"
+                return [Say(logging.WARNING, said), *self._hang_up(now, said)]
             case _:
                 raise AssertionError(f"a deadline in phase {self.phase.name}")
 
@@ -466,7 +473,8 @@ class Session:
             self._deadline = now + READY_S
             said = f"no READY for {waited_s:.0f} s, nor for any other shard; holding the connection"
             return [self._report(said), Say(logging.WARNING, said)]
-        return [Say(logging.WARNING, f"no READY within {waited_s:.0f} s"), *self._hang_up(now)]
+        said = f"no READY within {waited_s:.0f} s"
+        return [Say(logging.WARNING, said), *self._hang_up(now, said)]
 
     def _enter(self, phase: Phase, now: float, *, deadline: float | None) -> None:
         assert phase in EDGES[self.phase], f"illegal move from {self.phase.name} to {phase.name}"
