@@ -163,3 +163,33 @@ def test_f28_json_that_is_no_payload_ends_the_connection_but_not_the_session(
         assert len(scene.sim.ledger.identifies) == 1
 
     stage(tmp_path, play, config=asking_for(compression))
+
+
+@EACH
+def test_f28_text_that_is_no_utf8_ends_the_connection_and_is_not_delivered(
+    tmp_path: Path, compression: str
+) -> None:
+    async def play(scene: Scene) -> None:
+        await scene.live()
+        scene.sim.send_raw(0, b'{"t":"MESSAGE_CREATE","s":4,"op":0,"d":{"content":"\xc3\x28"}}')
+        (resume,) = await scene.until(lambda: scene.sim.ledger.resumes)
+        await scene.live()
+        assert (resume.seq, resume.outcome) == (3, "resumed")
+        assert scene.seqs() == [1, 2, 3, 4]
+        assert scene.events("MESSAGE_CREATE") == []
+
+    stage(tmp_path, play, config=asking_for(compression))
+
+
+def test_f28_a_payload_that_is_broken_in_every_replay_costs_the_session_after_three(tmp_path: Path) -> None:
+    async def play(scene: Scene) -> None:
+        await scene.live()
+        scene.sim.emit("MESSAGE_CREATE", b'{"content":"\xc3\x28"}')
+        await scene.until(lambda: len(scene.sim.ledger.identifies) == 2)
+        await scene.live()
+        assert [one.seq for one in scene.sim.ledger.resumes] == [3, 3, 3]
+        (lost,) = scene.notices("GWCLUSTER_SESSION_LOST")
+        assert lost["last_seq"] == 3
+        assert "3 RESUMEs without one event" in lost["reason"]
+
+    stage(tmp_path, play)
