@@ -7,6 +7,7 @@ played: the simulator keeps the session or forgets it.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -87,16 +88,19 @@ def test_f82_f84_f92_if_that_session_is_gone_one_resume_finds_out(tmp_path: Path
 def test_1015_a_tls_handshake_that_fails_is_a_failed_dial_and_costs_nothing(tmp_path: Path) -> None:
     # 1015 is never on the wire: it stands for a TLS handshake that failed.
     async def play(scene: Scene) -> None:
-        plain = scene.sim.gateway_url
-        scene.job_changes = {"gateway_url": plain.replace("ws://", "wss://", 1)}
+        url = scene.sim.gateway_url.replace("ws://", "wss://", 1)  # where nobody speaks TLS
+        limit = {"total": 1000, "remaining": 1000, "reset_after": 0, "max_concurrency": 1}
+        body = json.dumps({"url": url, "shards": 1, "session_start_limit": limit})
+        scene.sim.rest_fault(status=200, body=body, times=None)
         await scene.start()
         await scene.run_for(600.0)
         attempts = scene.story("no connection: ").splitlines()
         assert 10 <= len(attempts) <= 60, "backed off to half a minute on average"
         assert scene.sim.ledger.connections == []
         assert scene.sim.ledger.identifies == []
-        scene.job_changes = {"gateway_url": plain}
-        scene.worker(0).kill()
+        scene.sim.answer_rest()
+        await scene.stop()
+        await scene.start()
         await scene.live()
         assert len(scene.sim.ledger.identifies) == 1
 
