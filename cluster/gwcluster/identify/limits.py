@@ -12,7 +12,7 @@ from gwcluster.identify.gateway_info import GatewayInfo
 from gwcluster.identify.hindrance import ASK_CEILING_S
 from gwcluster.identify.known import Known
 from gwcluster.identify.ledger import DAY_S, Ledger, LedgerError
-from gwcluster.identify.start import Start, StartError, refusal, shortage, told
+from gwcluster.identify.start import ABSURD, Start, StartError, refusal, shortage, told
 from gwcluster.spans import moment
 
 ROLL_CALL_S: Final = 5.0
@@ -153,9 +153,16 @@ class Limits:
             self._say(info, budget, wall)
         self.info, self._told_at = info, now
         try:
-            self._ledger.keep_known(Known(self._api, info.url, self._start.shards, info.shards))
+            recommended = self._believable(info.shards)
+            self._ledger.keep_known(Known(self._api, info.url, self._start.shards, recommended))
         except LedgerError as error:
             log.error("%s; the next start will wait for Discord's answer", error)
+
+    def _believable(self, recommended: int) -> int:
+        """Return what the next start is to compare with: an absurd count would let that one pass."""
+        known = self._ledger.known
+        last = max(self._start.shards, known.recommended if known is not None else 0)
+        return recommended if recommended <= ABSURD * last else last
 
     def _budget(self, info: GatewayInfo, wall: float) -> Budget:
         return budget_of(

@@ -72,6 +72,15 @@ def test_an_answer_is_remembered_for_the_next_start(rig: Rig) -> None:
     assert rig.ledger.known == Known(API, "ws://127.0.0.1:9", 4, 5)
 
 
+def test_an_absurd_recommendation_is_not_what_the_next_start_compares_with(rig: Rig) -> None:
+    kept = []
+    for recommended in (40, 400, 4001, 40):
+        rig.limits.take(replace(INFO, shards=recommended))
+        assert rig.ledger.known is not None
+        kept.append(rig.ledger.known.recommended)
+    assert kept == [40, 400, 400, 40]
+
+
 def test_a_used_up_budget_is_looked_at_again(tmp_path: Path) -> None:
     rig = Rig(tmp_path)
     rig.limits.take(replace(INFO, remaining=100))
