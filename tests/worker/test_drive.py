@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed
 from gwcluster.log.reader import Reader
 from gwcluster.log.session_state import SavedSession, load, save
 from gwcluster.log.writer import Writer
-from gwcluster.wire.control import AskPermit, Message, Permit
+from gwcluster.wire.control import AskPermit, Command, Message, Permit
 from gwcluster.wire.exits import WorkerExit
 from gwworker.bus_link import Control, Fanin
 from gwworker.drive import Drive
@@ -201,6 +201,18 @@ def test_the_log_has_the_seq_before_a_heartbeat_says_so(tmp_path: Path) -> None:
     run(main())
 
 
+def test_what_is_received_but_not_yet_in_the_log_is_in_no_heartbeat(tmp_path: Path) -> None:
+    # A worker that is killed resumes from its log, so nothing later may have been called received.
+    async def main() -> None:
+        async with Rig(tmp_path).at_work() as rig:
+            visit = await live(rig)
+            await visit.peer.send(json.dumps(event(2)) + json.dumps({"op": 1, "d": None}))
+            assert (await visit.got())["d"] == 1
+            assert await visit.beat() == 2
+
+    run(main())
+
+
 def test_op_7_leaves_with_4900_and_resumes_from_the_logs_last_seq(tmp_path: Path) -> None:
     async def main() -> None:
         async with Rig(tmp_path).at_work() as rig:
@@ -319,6 +331,23 @@ def test_a_successor_resumes_what_the_log_has(tmp_path: Path) -> None:
         async with Rig(tmp_path).at_work() as rig:
             resume = await (await rig.visit()).hello()
             assert (resume["op"], resume["d"]["session_id"], resume["d"]["seq"]) == (6, "b" * 32, 40)
+
+    run(main())
+
+
+def test_commands_leave_after_resumed_too_and_not_before(tmp_path: Path) -> None:
+    # A client that waits for READY alone never sends what was asked for while it resumed.
+    saved_and_logged(tmp_path, 40)
+
+    async def main() -> None:
+        async with Rig(tmp_path).at_work() as rig:
+            visit = await rig.visit()
+            assert (await visit.hello())["op"] == 6
+            rig.drive.heard(Command(1, 31, {"guild_ids": ["1"]}, None))
+            await visit.say(event(41), {"op": 1, "d": None})
+            assert (await visit.got())["op"] == 1, "in the middle of the replay, nothing but a beat"
+            await visit.say(event(42, "RESUMED", {}))
+            assert (await visit.got())["op"] == 31
 
     run(main())
 

@@ -26,6 +26,7 @@ from gwworker.effects import (
     TellHostFailed,
     TellIdentifyRefused,
     TellLost,
+    TellSentAway,
     WithdrawPermit,
 )
 from gwworker.events import Doubted, Draining, Faulty, Lost, Opened, Permitted, Resumed, Slept, Tick
@@ -251,6 +252,14 @@ def test_op_7_is_obeyed_at_once_and_the_session_resumed() -> None:
     assert rig.do(Reconnect()) == [Hangup(4900)]
     assert rig.do(Lost(1001), Tick()) == [Dial(RESUME_URL)], "in the same moment"
     assert rig.do(Opened(), Hello(41.25)) == [RESUME]
+
+
+def test_each_op_7_is_told_so_that_many_of_them_can_be_seen_as_one() -> None:
+    rig = Rig(SAVED).live().forget_log()
+    rig.do(Reconnect())
+    rig.lose(1001)
+    rig.greeting().do(Reconnect())
+    assert [said for said in rig.said if said == TellSentAway()] == [TellSentAway()] * 2
 
 
 def test_op_7_and_the_close_that_follows_are_one_reconnect() -> None:
