@@ -11,6 +11,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
+from gwsimulator import virtual_time
 from gwworker import gateway_link
 from gwworker.gateway_link import GatewayLink
 from support.link_rig import AGENT, Heard, dial, frame, linked, raw_linked, upgraded
@@ -86,6 +87,24 @@ def test_a_refused_upgrade_is_a_failed_dial_with_the_wait_that_was_asked_for(
             assert len(heard.news) == 1
 
     run(main())
+
+
+def test_nothing_is_sent_unasked_however_long_it_is_quiet() -> None:
+    # Libraries ping every 20 s and close with 1011 when their loop stalls; Discord has heartbeats for that.
+    async def main() -> None:
+        got = bytearray()
+
+        async def gateway(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(await upgraded(reader))
+            while data := await reader.read(100):
+                got.extend(data)
+
+        async with raw_linked(gateway) as (_, heard):
+            await asyncio.sleep(7200.0)
+            assert heard.news == [("opened",)]
+            assert got == b""
+
+    virtual_time.run(main())
 
 
 def test_nobody_there_is_a_failed_dial() -> None:

@@ -30,6 +30,8 @@ def identify(**changed: Any) -> dict[str, Any]:
 
 
 def test_identify_says_who_we_are() -> None:
+    # "Intents are optionally supported on the v6 gateway but required as of v8"; "If an app is using payload
+    # compression, it cannot use transport compression": https://docs.discord.com/developers/events/gateway
     assert identify() == {
         "token": TOKEN,
         "intents": 513,
@@ -40,7 +42,13 @@ def test_identify_says_who_we_are() -> None:
     }
 
 
+def test_intents_are_sent_even_if_there_are_none() -> None:
+    assert identify(intents=0)["intents"] == 0
+
+
 def test_shard_0_is_named_like_any_other() -> None:
+    # "The first item in this array should be the zero-based integer value of the current shard"
+    # https://docs.discord.com/developers/events/gateway#sharding
     assert identify(shard=0, shards=1)["shard"] == [0, 1]
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 import sys
 import zlib
 from itertools import pairwise
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gwworker.inflate import Inflater, Plain, ZlibStream, ZstdStream, inflater
+from gwworker.inflate import MAX_PAYLOAD_BYTES, Inflater, Plain, ZlibStream, ZstdStream, inflater
 from gwworker.scan import BadPayloadError, read
 
 if sys.version_info >= (3, 14):
@@ -52,6 +53,11 @@ def fed(ours: Inflater, *messages: bytes) -> list[bytes]:
     return [payload for message in messages if (payload := ours.feed(message)) is not None]
 
 
+# "each Gateway connection should use its own unique zlib context", and zstd's "stays alive for the lifetime
+# of the gateway connection"; "each websocket message corresponds to a single gateway message, but does not
+# end a zstd frame": https://docs.discord.com/developers/events/gateway#transport-compression
+
+
 @SIDES
 def test_each_message_is_a_payload_and_all_of_them_are_one_stream(theirs: type, ours: type) -> None:
     peer, stream = theirs(), ours()
@@ -62,6 +68,15 @@ def test_a_thousand_zstd_messages_of_one_unfinished_frame() -> None:
     peer, stream = Zstd(), ZstdStream()
     for n in range(1000):
         assert stream.feed(peer.message(b'{"n":%d}' % n)) == b'{"n":%d}' % n
+
+
+@SIDES
+def test_a_payload_of_many_times_the_window_comes_whole(theirs: type, ours: type) -> None:
+    # "You will need to repeatedly call ZSTD_decompressStream until all data in the frame has been processed"
+    # https://docs.discord.com/developers/events/gateway#zstdstream; GUILD_CREATEs of 6 MB were met
+    peer, stream = theirs(), ours()
+    large = random.Random(1).randbytes(6_000_000)
+    assert fed(stream, *map(peer.message, [b"{}", large, b"{}"])) == [b"{}", large, b"{}"]
 
 
 def test_without_compression_a_message_is_a_payload() -> None:
@@ -79,6 +94,10 @@ def test_the_configured_name_picks_a_new_one(name: str, kind: type) -> None:
 # zlib-stream cut and glued
 
 
+# "push received data to a buffer until you receive the 4-byte Z_SYNC_FLUSH suffix (00 00 ff ff)":
+# https://docs.discord.com/developers/events/gateway#zlibstream
+
+
 def test_a_payload_may_be_cut_anywhere_the_flush_marker_included() -> None:
     peer = Zlib()
     for payload in (*PAYLOADS[:2], b'{"t":"' + b"x" * 3000 + b'"}'):
@@ -90,6 +109,19 @@ def test_a_payload_may_be_cut_anywhere_the_flush_marker_included() -> None:
             stream.feed(other.message(b"{}"))
             again = other.message(payload)
             assert fed(stream, again[:cut], again[cut:]) == [payload]
+
+
+def test_a_marker_by_chance_before_a_cut_gives_half_a_payload_which_is_broken_and_not_skipped() -> None:
+    # What is compressed may hold these four bytes, too; that a message ends just there was never seen.
+    deflate = zlib.compressobj(level=0)
+    payload = b'{"op":0,"s":1,"t":"X","d":"\x00\x00\xff\xff and more"}'
+    message = deflate.compress(payload) + deflate.flush(zlib.Z_SYNC_FLUSH)
+    cut = message.index(b"\x00\x00\xff\xff") + 4
+    assert cut < len(message)
+    half = ZlibStream().feed(message[:cut])
+    assert half is not None
+    with pytest.raises(BadPayloadError):
+        list(read(half))
 
 
 def test_a_payload_in_seven_messages_one_of_them_inside_the_marker_is_one_payload() -> None:
@@ -193,6 +225,10 @@ def test_what_is_not_compressed_at_all_is_broken(ours: type, message: bytes) -> 
 
 
 # Bombs
+
+
+def test_256_mib_is_the_bound() -> None:
+    assert MAX_PAYLOAD_BYTES == 268_435_456
 
 
 @SIDES

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
 import pytest
+import trustme
 from aiohttp import web
 
 from gwcluster.identify.bootstrap import ask_until_answered, fetch, rest_session
@@ -37,6 +39,7 @@ class World:
     answers: list[Answer]
     now: float = WALL
     timeout_s: float = 10.0
+    jitter: float = 1.0
     ledger_type: type[Ledger] = Ledger
     slept: list[float] = field(default_factory=list)
     requests: list[dict[str, str]] = field(default_factory=list)
@@ -72,7 +75,7 @@ class World:
                     version="0.1.0",
                     timeout_s=self.timeout_s,
                     clock=lambda: self.now,
-                    jitter=lambda: 1.0,
+                    jitter=lambda: self.jitter,
                     sleep=self.sleep,
                 )
         finally:
@@ -101,6 +104,8 @@ async def cut(request: web.Request) -> web.StreamResponse:
 
 
 def test_the_request_says_who_asks(tmp_path: Path) -> None:
+    # "You should specify which version to use by including it in the request path"; "Clients using the HTTP
+    # API must provide a valid User Agent": https://docs.discord.com/developers/reference
     world = World(tmp_path, [good()])
     assert asyncio.run(world.ask()) == INFO
     assert world.paths == ["/api/v10/gateway/bot"]
@@ -117,6 +122,8 @@ def test_500_502_and_a_reset_are_tried_again_later_and_later(tmp_path: Path) -> 
 
 
 def test_401_is_one_request_and_the_end(tmp_path: Path) -> None:
+    # "401 responses are avoided by ... stopping further requests after a token becomes invalid"
+    # https://docs.discord.com/developers/topics/rate-limits#invalid-request-limit-aka-cloudflare-bans
     world = World(tmp_path, [status(401, '{"message": "401: Unauthorized", "code": 0}')])
     assert isinstance(asyncio.run(world.ask()), Refused)
     assert (len(world.requests), world.slept) == (1, [])
@@ -151,6 +158,23 @@ def test_a_long_rate_limit_is_on_disk_before_the_wait_and_holds_after_a_restart(
     second = World(tmp_path, [good()], now=WALL + 10.0)
     assert asyncio.run(second.ask()) == INFO
     assert second.slept == [82_711.5]
+
+
+@pytest.mark.parametrize(("headers", "most"), [({}, 25), ({"Retry_After": "0"}, 600)])
+def test_refusals_stay_far_below_ten_thousand_in_ten_minutes(
+    tmp_path: Path, headers: dict[str, str], most: int
+) -> None:
+    # "IP addresses that make too many invalid HTTP requests are ... restricted": 10,000 per 10 minutes.
+    # https://docs.discord.com/developers/topics/rate-limits#invalid-request-limit-aka-cloudflare-bans
+    class Long(World):
+        async def sleep(self, seconds: float) -> None:
+            await super().sleep(seconds)
+            if self.now >= WALL + 600.0:
+                self.answers = [good()]
+
+    world = Long(tmp_path, [status(429, "", **headers) for _ in range(1000)], jitter=0.0)
+    assert asyncio.run(world.ask()) == INFO
+    assert len(world.requests) <= most + 1
 
 
 def test_a_rate_limit_that_cannot_be_kept_is_waited_out_all_the_same(
@@ -205,6 +229,30 @@ def test_no_server_at_all_is_an_answer_with_a_reason() -> None:
     answer = asyncio.run(ask())
     assert answer.status is None
     assert "127.0.0.1:1" in answer.error
+
+
+def test_the_token_is_not_shown_to_a_host_whose_certificate_is_not_trusted() -> None:
+    async def ask() -> tuple[RestAnswer, list[web.BaseRequest]]:
+        seen: list[web.BaseRequest] = []
+
+        async def serve(request: web.BaseRequest) -> web.StreamResponse:
+            seen.append(request)
+            return web.json_response(GOOD)
+
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        trustme.CA().issue_cert("localhost").configure_cert(tls)
+        runner = web.ServerRunner(web.Server(serve))
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
+        async with rest_session() as session:
+            api = f"https://localhost:{runner.addresses[0][1]}/api/v10"
+            answer = await fetch(session, api, TOKEN, version="0.1.0")
+        await runner.cleanup()
+        return answer, seen
+
+    answer, seen = asyncio.run(ask())
+    assert (answer.status, seen) == (None, [])
+    assert "certificate verify failed" in answer.error
 
 
 def test_the_environment_has_no_say_in_the_way_to_discord(

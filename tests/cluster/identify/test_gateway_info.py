@@ -51,6 +51,8 @@ def retried(answer: RestAnswer, *, jitter: float = 0.0, tries: int = 1) -> Retry
 
 
 def test_the_answer_of_the_documentation_is_understood_and_reset_after_is_in_milliseconds() -> None:
+    # "Number of milliseconds after which the limit resets"
+    # https://docs.discord.com/developers/events/gateway#session-start-limit-object
     assert decided(RestAnswer(200, body())) == Ok(
         GatewayInfo("wss://gateway.discord.gg", 9, 1000, 999, 14_400.0, max_concurrency=1)
     )
@@ -178,6 +180,8 @@ def test_a_bad_token_and_a_forbidden_client_are_refused_for_good() -> None:
     ],
 )
 def test_a_rate_limit_is_waited_out_as_told(text: bytes, header: str | None, wait_s: float) -> None:
+    # "retry_after: float: The number of seconds to wait before submitting another request."
+    # https://docs.discord.com/developers/topics/rate-limits#exceeding-a-rate-limit
     answer = RestAnswer(429, text, header)
     assert retried(answer) == Retry(wait_s, "rate limited (status 429)", told=True)
     assert retried(answer, jitter=1.0).after_s == wait_s + 0.5
