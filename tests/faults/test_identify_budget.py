@@ -107,6 +107,17 @@ def test_f53_a_ready_that_others_get_is_not_waited_for_that_long(tmp_path: Path)
     stage(tmp_path, play, start=False, shards=2, guilds=4)
 
 
+def test_f53_the_last_ready_of_a_start_counts_although_another_came_just_before_it(tmp_path: Path) -> None:
+    async def play(scene: Scene) -> None:
+        scene.sim.refuse_identify("silent", shard=2)
+        await scene.start()
+        await scene.live(within_s=200.0)
+        lost, found = of(scene, 2)
+        assert 90.0 <= found.at - lost.at < 110.0
+
+    stage(tmp_path, play, start=False, shards=4, guilds=4, max_concurrency=2, ready_delay_s=1.0)
+
+
 def test_f54_sessions_that_end_after_two_seconds_are_bought_at_a_falling_rate(tmp_path: Path) -> None:
     async def play(scene: Scene) -> None:
         scene.sim.close_after(2.0)

@@ -83,7 +83,11 @@ class Watch:
     def ready(self, now: float) -> bool:
         """READY came to a shard; say whether the others should hear of it."""
         self._ready_at = now
-        if now - self._ready_told_at < READY_NEWS_S:
+        return self.owed(now)
+
+    def owed(self, now: float) -> bool:
+        """Say whether a READY that nobody was told of is to be told by now; ask from time to time."""
+        if self._ready_at <= self._ready_told_at or now - self._ready_told_at < READY_NEWS_S:
             return False
         self._ready_told_at = now
         return True

@@ -235,6 +235,8 @@ class Crew:
                 self._state_changed(shard, message, now)
             case Pulse():
                 self.board.beat(shard, message, now)
+                if self._watch.owed(self._clock()):
+                    self._broadcast(self._clock())
             case Refused():
                 self._refused(shard, message)
             case HostFailed() | SentAway():

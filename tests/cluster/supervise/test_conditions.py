@@ -66,6 +66,22 @@ def test_ready_is_news_at_most_every_ten_seconds_but_known_at_once() -> None:
     assert watch.now_known(NOW + 12.0).ready_at == NOW + 12.0
 
 
+def test_a_ready_that_was_no_news_at_its_time_is_told_once_ten_seconds_have_passed() -> None:
+    watch = Watch()
+    assert not watch.owed(NOW)
+    watch.ready(NOW)
+    assert not watch.owed(NOW + 60.0), "it was told"
+    watch.ready(NOW + 61.0)
+    watch.ready(NOW + 65.0)
+    assert [watch.owed(NOW + second) for second in (65.0, 70.9, 71.0, 71.1, 99.0)] == [
+        False,
+        False,
+        True,
+        False,
+        False,
+    ]
+
+
 def test_a_shard_that_does_not_connect_for_two_minutes_is_stranded() -> None:
     watch = Watch()
     watch.seen(3, ShardState.BACKOFF, NOW)
