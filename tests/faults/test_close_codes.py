@@ -209,7 +209,8 @@ def test_f87_4005_is_resumed_once_and_if_it_comes_again_a_new_session_is_needed(
 def test_f89_after_4008_there_is_a_pause_and_for_ten_minutes_half_the_limit(
     tmp_path: Path, knobs: dict[str, Any]
 ) -> None:
-    # "If you exceed this limit, the gateway closes with 4008 … repeat offenders lose API access"
+    # "Apps that surpass the limit are immediately disconnected ... repeat offenders will have their API
+    # access revoked": https://docs.discord.com/developers/events/gateway#rate-limiting
     async def play(scene: Scene) -> None:
         await scene.live()
         at = await lose(scene, 4008)

@@ -429,8 +429,8 @@ def gwcluster(command: str, cluster: Cluster, *arguments: str) -> subprocess.Com
 def test_f111_a_count_that_is_no_multiple_of_a_large_bots_number_is_fatal_and_the_right_one_is_named(
     tmp_path: Path,
 ) -> None:
-    # "the number of shards must be a multiple of the fixed value":
-    # https://docs.discord.com/developers/events/gateway#sharding-for-very-large-bots
+    # "The number of shards you run must be a multiple of the shard number provided":
+    # https://docs.discord.com/developers/events/gateway#sharding-for-large-bots
     async def play(scene: Scene) -> None:
         await scene.start()
         assert await scene.ended() == 64

@@ -212,7 +212,8 @@ def test_f12_proxies_of_the_environment_are_nobodys_business(
 def test_f19_every_dial_asks_for_the_same_version_encoding_and_compression(
     tmp_path: Path, compression: str, tail: str
 ) -> None:
-    # "the resume_gateway_url ... should be passed the same query string parameters": it comes without any.
+    # "using resume_gateway_url ... with the same query parameters from the initial Connection": it comes
+    # without any. https://docs.discord.com/developers/events/gateway#preparing-to-resume
     async def play(scene: Scene) -> None:
         scene.sim.resume_url += tail
         await scene.start()

@@ -1,8 +1,9 @@
 """F18, and F13 of hosts: resume addresses that are dead, and what shards tell each other of them.
 
-"If the resume url can't be reached, fall back to the gateway's": a dead host must cost neither sessions nor
-identifies, must not be tried for ever, and one shard's finding serves all. But an outage of our own network
-says nothing of any host. https://docs.discord.com/developers/events/gateway#resuming
+"If ... the reconnect fails, you should open a new connection using the URL from the initial call": a dead
+host must cost neither sessions nor identifies, must not be tried for ever, and one shard's finding serves
+all. But an outage of our own network says nothing of any host.
+https://docs.discord.com/developers/events/gateway#handling-a-disconnect
 """
 
 from __future__ import annotations

@@ -118,8 +118,9 @@ def test_f90_f91_a_shard_that_is_refused_fails_alone_and_the_operator_is_told_wh
 def test_f91_f111_a_count_that_fits_no_shard_is_told_with_the_one_that_does(
     tmp_path: Path, code: int, rule: str, knobs: dict[str, Any]
 ) -> None:
-    # "Each shard can only support a maximum of 2500 guilds"; for very large bots "the number of shards must
-    # be a multiple of the fixed value": https://docs.discord.com/developers/events/gateway#sharding
+    # "Each shard can only support a maximum of 2500 guilds"; for large bots "the number of shards you run
+    # must be a multiple of the shard number provided":
+    # https://docs.discord.com/developers/events/gateway#sharding
     async def play(scene: Scene) -> None:
         scene.config["shards"] = {"count": 2}
         await scene.start()

@@ -1,6 +1,6 @@
 """F71, F75, F79 and F80: workers and clusters that are killed, stopped and restarted.
 
-"If a client closes with 1000 or 1001, the session will be invalidated":
+"When you close ... with close code 1000 or 1001, your session will be invalidated":
 https://docs.discord.com/developers/events/gateway#initiating-a-disconnect
 """
 

@@ -53,5 +53,6 @@ def test_only_the_codes_that_discord_does_not_reconnect_after_are_final() -> Non
 
 
 def test_our_own_close_code_keeps_the_session() -> None:
-    # "If a client closes with 1000 or 1001, the session will be invalidated"
+    # "When you close the connection ... with close code 1000 or 1001, your session will be invalidated"
+    # https://docs.discord.com/developers/events/gateway#initiating-a-disconnect
     assert CLOSE_RESUMABLE == 4900

@@ -42,7 +42,7 @@ def test_data_that_is_no_map_is_refused(op: int, d: object) -> None:
 
 
 def test_a_payload_has_4096_bytes_at_most_as_it_leaves_and_letters_are_not_bytes() -> None:
-    # "Events sent by your app ... must be less than or equal to 4096 bytes"
+    # "Must not exceed 4096 bytes": https://docs.discord.com/developers/events/gateway#sending-events
     def presence(name: str) -> dict[str, Any]:
         return {"activities": [{"name": name, "type": 0}]}
 

@@ -133,7 +133,7 @@ def advice(code: int, count: int, recommended: int | None) -> str:
 
     Sources:
         https://docs.discord.com/developers/events/gateway#sharding
-        https://docs.discord.com/developers/events/gateway#sharding-for-very-large-bots
+        https://docs.discord.com/developers/events/gateway#sharding-for-large-bots
     """
     if recommended is None or recommended == count:
         return ""

@@ -90,8 +90,8 @@ def test_a_start_begins_with_what_there_is_unless_that_would_cost_sessions_that_
 
 
 def test_an_invalid_shard_is_told_the_count_that_is_valid() -> None:
-    # "the number of shards must be a multiple of the fixed value ... otherwise you'll close with 4010"
-    # https://docs.discord.com/developers/events/gateway#sharding-for-very-large-bots
+    # "If you attempt to start your bot with an invalid number of shards, your Gateway connection will close
+    # with a 4010": https://docs.discord.com/developers/events/gateway#sharding-for-large-bots
     text = advice(4010, 71, 80)
     assert "shards.count is 71 and Discord recommends 80" in text
     assert "multiple" in text
