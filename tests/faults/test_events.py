@@ -17,7 +17,8 @@ from support.scene import Scene, stage
 TEXT = '{"t":"READY","op":0,"s":999}'
 NESTED = (
     b'{"guild_id":"1","op":9,"t":"READY","s":999,"d":{"op":7,"s":5,"t":"RESUMED","d":false},'
-    b'"member":{"guild_id":"2","op":1},"list":[{"op":9,"d":false,"s":null}],"guild_id":"41771983423143937"}'
+    b'"member":{"guild_id":"2","op":1},"list":[{"op":9,"d":false,"s":null}],'
+    b'"whole":{"t":"READY","s":999,"op":0,"d":{}},"guild_id":"41771983423143937"}'
 )
 _HEAD = re.compile(rb'\{"t":("[A-Z_]+"),"s":([0-9]+),"op":0,"d":(.*)\}', re.DOTALL)
 
