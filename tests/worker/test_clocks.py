@@ -44,6 +44,14 @@ def test_small_corrections_are_not_worth_a_word(seconds: float) -> None:
     assert Machine().passes(1.0, set_by=seconds) is None
 
 
+@pytest.mark.parametrize(("asleep", "noticed"), [(4.9, None), (5.1, Slept(5.1))])
+def test_more_than_five_seconds_of_sleep_are_worth_a_word(asleep: float, noticed: Slept | None) -> None:
+    machine = Machine()
+    machine.monotonic, machine.boot = 0.0, 0.0  # so that nothing is rounded
+    machine.clocks.look()
+    assert machine.passes(0.0, asleep=asleep) == noticed
+
+
 def test_a_clock_that_drifts_slowly_is_never_a_surprise() -> None:
     machine = Machine()
     assert [machine.passes(1.0, set_by=0.5) for _ in range(100)] == [None] * 100

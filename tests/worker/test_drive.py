@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed
 from gwcluster.log.reader import Reader
 from gwcluster.log.session_state import SavedSession, load, save
 from gwcluster.log.writer import Writer
-from gwcluster.wire.control import AskPermit, Command, Message, Permit
+from gwcluster.wire.control import AskPermit, Command, Message, Permit, PermitUsed
 from gwcluster.wire.exits import WorkerExit
 from gwworker.bus_link import Control, Fanin
 from gwworker.drive import Drive
@@ -186,6 +186,7 @@ def test_a_new_shard_identifies_is_live_and_logs_each_payload_as_it_came(tmp_pat
             ]
             assert records[1].payload == odd
             assert rig.drive.pulse(0).identifies == 1
+            assert rig.control.told.count(PermitUsed(0.0)) == 1
 
     run(main())
 

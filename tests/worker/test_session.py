@@ -104,6 +104,21 @@ def test_ready_may_take_90_s_when_other_shards_get_theirs() -> None:
     assert rig.all(SendIdentify) == [SendIdentify()]
 
 
+def test_a_host_that_leaves_a_resume_unanswered_is_left_for_the_other_one() -> None:
+    rig = Rig(SAVED).resuming()
+    rig.run_for(60.0, acks=True)
+    rig.lose()
+    assert rig.redial() == Dial(None)
+    assert rig.do(Opened(), Hello(41.25)) == [TellHostFailed(RESUME_URL), RESUME]
+
+
+def test_a_host_that_turns_zombie_while_resuming_is_left_for_the_other_one() -> None:
+    rig = Rig(SAVED).resuming(heartbeat_s=20.0)
+    rig.run_for(30.0)
+    assert closes(rig.all(Hangup, Abort)) == ["abort"]
+    assert rig.redial() == Dial(None)
+
+
 def test_resuming_may_take_60_s_since_the_last_replayed_event() -> None:
     rig = Rig(SAVED).resuming()
     for seq in range(101, 111):
@@ -300,11 +315,12 @@ def test_op_7_instead_of_hello_twice_in_a_row_leads_to_the_other_host() -> None:
     assert rig.do(Opened(), Hello(41.25)) == [TellHostFailed(RESUME_URL), RESUME]
 
 
-def test_op_9_instead_of_hello_twice_in_a_row_leads_to_the_other_host() -> None:
+@pytest.mark.parametrize("said", [InvalidSession(resumable=True), Faulty("not JSON")])
+def test_op_9_or_nonsense_instead_of_hello_twice_in_a_row_leads_to_the_other_host(said: Any) -> None:
     rig = Rig(SAVED)
     for _ in range(2):
         assert rig.redial() == Dial(RESUME_URL)
-        rig.do(Opened(), InvalidSession(resumable=True))
+        rig.do(Opened(), said)
         rig.lose()
     assert rig.redial() == Dial(None)
     assert rig.do(Opened(), Hello(41.25)) == [TellHostFailed(RESUME_URL), RESUME], "the session is kept"
@@ -698,6 +714,15 @@ def _nothing_more(rig: Rig) -> None:
     assert rig.all(Forget) == []
 
 
+# What counts for the send limit
+
+
+def test_identify_and_resume_count_among_what_may_be_sent_in_a_minute() -> None:
+    # "Apps can send 120 gateway events per connection every 60 seconds"; 2 beats are kept room for
+    for rig in (Rig().identifying(), Rig(SAVED).resuming()):
+        assert rig.do(*[BeatRequest()] * 130) == [SendBeat()] * 117
+
+
 # Dispatches
 
 
@@ -845,7 +870,8 @@ def test_others_are_told_of_every_phase_but_the_two_short_ones() -> None:
 
 
 def test_while_no_shard_at_all_gets_ready_it_is_waited_for_as_long_as_heartbeats_are_answered() -> None:
-    # "Clients ... should be prepared to wait": another IDENTIFY would not be answered sooner
+    # "The Gateway will eventually respond and issue a session once it's able to": another IDENTIFY would not
+    # be answered sooner. https://docs.discord.com/developers/events/gateway#heartbeat-interval
     rig = Rig().identifying()
     rig.run_for(899.0, acks=True)
     assert rig.phase is Phase.IDENTIFYING
@@ -923,9 +949,33 @@ def test_a_session_that_discord_sends_away_each_time_is_kept_for_ten_minutes_and
     assert 600.0 <= rig.now - began_at < 661.0
 
 
+def test_a_resume_that_op_7_ends_is_not_held_against_the_session_but_the_next_that_just_ends_is() -> None:
+    rig = Rig(SAVED)
+    for _ in range(5):
+        rig.resuming().do(Reconnect())
+        rig.lose(1001)
+    assert rig.all(Forget) == []
+    for _ in range(3):
+        rig.resuming(heartbeat_s=20.0).run_for(30.0)  # a beat at 10 s, nobody answers
+    assert rig.all(Forget) == [Forget()]
+
+
 def test_4005_is_resumed_once_and_then_the_session_is_given_up() -> None:
     rig = Rig(SAVED).live().forget_log()
     rig.lose(4005)
     rig.live()
     rig.lose(4005)
     assert rig.all(Forget) == [Forget()]
+
+
+def test_a_flood_of_op_1_before_hello_leaves_room_for_resume_and_beats() -> None:
+    # "Apps can send 120 gateway events per connection every 60 seconds"
+    rig = Rig(SAVED).greeting()
+    for _ in range(150):
+        rig.do(BeatRequest())
+    rig.do(Hello(41.25))
+    for _ in range(150):
+        rig.do(BeatRequest())
+    rig.run_for(59.0, acks=True)
+    assert len(rig.all(SendBeat, SendResume)) <= 120
+    assert rig.all(SendResume) == [RESUME]
