@@ -142,7 +142,7 @@ def test_f54_sessions_that_end_after_two_seconds_are_bought_at_a_falling_rate(tm
 def test_f55_a_token_that_discord_revoked_ends_everything_with_one_alert(
     tmp_path: Path, counted: str
 ) -> None:
-    # "Exceeding this limit terminates all of the bot's sessions and resets its token."
+    # "Upon hitting this limit, all active sessions ... will be terminated, the bot token will be reset"
     # https://docs.discord.com/developers/events/gateway#sharding-max-concurrency
     async def play(scene: Scene) -> None:
         scene.sim.rest_fault(status=200, body=plenty(scene))  # somebody else spends them, too
