@@ -113,7 +113,8 @@ class Shard:
 
     def connect(self, interval_s: float) -> None:
         """Let a connection become live."""
-        self.budget.start(interval_s)
+        self.budget.start()
+        self.budget.adopt(interval_s)
         self._written.clear()
         self.commands.opened()
         self._open = True

@@ -11,6 +11,7 @@ def pulse(degraded: str | None = None) -> Pulse:
         unpushed=0,
         duplicates=0,
         gaps=0,
+        unknown_ops=0,
         latency_s=0.05,
         event_age_s=1.0,
         ack_age_s=2.0,

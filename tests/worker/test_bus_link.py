@@ -16,7 +16,7 @@ from gwworker.bus_link import Control, Fanin
 ENDPOINT = "inproc://fanin"
 Frames = tuple[bytes, bytes, bytes]
 WRONG_FIELD = encode(Permit(1.0)).replace(b"until", b"since")
-PULSE = Pulse(1, 0, 0, 0, None, None, None, 0, 0, 1, 0, None)
+PULSE = Pulse(1, 0, 0, 0, 0, None, None, None, 0, 0, 1, 0, None)
 
 
 @pytest.fixture

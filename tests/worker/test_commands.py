@@ -19,7 +19,8 @@ class Rig:
     def __init__(self) -> None:
         self.now = START
         self.budget = SendBudget()
-        self.budget.start(41.25)
+        self.budget.start()
+        self.budget.adopt(41.25)
         self.commands = Commands(self.budget)
         self.clogged = False
         self.wrote: list[tuple[float, Any]] = []
@@ -154,7 +155,8 @@ def test_what_the_socket_had_not_taken_is_lost_with_the_connection_and_never_sen
     assert rig.code(1) == "not_ready"
     assert "not sent again" in rig.answers[1].message
     rig.clogged = False
-    rig.budget.start(41.25)
+    rig.budget.start()
+    rig.budget.adopt(41.25)
     rig.live()
     assert [said["d"]["guild_ids"] for _, said in rig.wrote] == [["1"], ["2"]]
     assert rig.code(2) is None
@@ -186,7 +188,8 @@ def test_after_4008_half_the_budget_is_left_on_the_next_connection_too() -> None
     rig = Rig().live()
     rig.shut()
     rig.shut(4008)
-    rig.budget.start(41.25)
+    rig.budget.start()
+    rig.budget.adopt(41.25)
     rig.live()
     for id_ in range(1, 131):
         rig.sounds(id_)
@@ -199,7 +202,8 @@ def test_on_the_next_connection_the_handshake_comes_first_and_stale_commands_nev
         rig.sounds(id_, ttl_s=10.0 if id_ <= 300 else 100.0)
     rig.run_for(20.0)
     assert {rig.code(id_) for id_ in range(1, 301)} == {"not_ready"}
-    rig.budget.start(41.25)
+    rig.budget.start()
+    rig.budget.adopt(41.25)
     rig.budget.note(rig.now)  # RESUME
     rig.live()
     assert len(rig.wrote) == 114
@@ -279,7 +283,8 @@ def test_presences_are_spaced_across_connections_and_hold_nobody_up() -> None:
     rig.offer(1, 3, status="idle")
     rig.shut()
     rig.run_for(1.0)
-    rig.budget.start(41.25)
+    rig.budget.start()
+    rig.budget.adopt(41.25)
     rig.live()
     rig.offer(2, 3, status="dnd")
     rig.sounds(3)

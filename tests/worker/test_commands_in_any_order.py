@@ -102,7 +102,8 @@ class Shard:
         self.live = True
         self.sent = []
         self.connections.append(self.sent)
-        self.budget.start(INTERVAL_S)
+        self.budget.start()
+        self.budget.adopt(INTERVAL_S)
         self._note()  # IDENTIFY or RESUME
         self.beat_at = self.now
         self.commands.opened()

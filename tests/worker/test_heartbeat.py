@@ -179,10 +179,14 @@ def test_of_beats_on_request_at_most_118_go_out_in_a_minute() -> None:
     assert heartbeat.requested(START + 61.1)
 
 
-def test_the_limit_on_answers_begins_anew_with_a_connection() -> None:
-    heartbeat = beating()
-    for _ in range(120):
-        heartbeat.requested(START)
+def test_the_limit_on_answers_begins_anew_with_a_connection_and_not_with_its_hello() -> None:
+    budget = SendBudget()
+    heartbeat = Heartbeat(budget)
+    while heartbeat.requested(START):
+        pass
+    heartbeat.start(40.0, START + 1.0, 0.5)
+    assert not heartbeat.requested(START + 1.0)
+    budget.start()
     heartbeat.start(40.0, START + 1.0, 0.5)
     assert heartbeat.requested(START + 1.0)
 

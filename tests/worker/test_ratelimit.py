@@ -13,7 +13,8 @@ START = 10_000.0
 
 def connected(interval_s: float = 41.25) -> SendBudget:
     budget = SendBudget()
-    budget.start(interval_s)
+    budget.start()
+    budget.adopt(interval_s)
     return budget
 
 
@@ -105,9 +106,11 @@ def test_a_new_connection_begins_with_nothing_sent() -> None:
     budget = connected()
     while budget.may_answer(START):
         budget.note(START)
-    budget.start(41.25)
+    budget.start()
+    budget.adopt(41.25)
     assert spend(budget, START + 1.0) == 114
-    budget.start(41.25)
+    budget.start()
+    budget.adopt(41.25)
     assert spend(budget, START + 2.0) == 114
 
 
@@ -120,11 +123,13 @@ def test_another_interval_keeps_room_for_other_beats() -> None:
 def test_after_4008_half_the_limit_holds_for_ten_minutes_and_on_later_connections() -> None:
     budget = connected()
     budget.tighten(START)
-    budget.start(41.25)
+    budget.start()
+    budget.adopt(41.25)
     assert spend(budget, START + 599.0) == 54
     assert budget.free_at(START + 599.0) == START + 600.0
     assert spend(budget, START + 600.0) == 60
-    budget.start(41.25)
+    budget.start()
+    budget.adopt(41.25)
     assert spend(budget, START + 700.0) == 114
 
 

@@ -23,7 +23,8 @@ class Rig:
         self.wrote: list[Any] = []
         self.answers: list[CommandDone] = []
         budget = SendBudget()
-        budget.start(41.25)
+        budget.start()
+        budget.adopt(41.25)
         self.sender = Sender(
             Commands(budget), send=self._send, unsent=lambda: self.unsent, answer=self.answers.append
         )

@@ -979,3 +979,18 @@ def test_a_flood_of_op_1_before_hello_leaves_room_for_resume_and_beats() -> None
     rig.run_for(59.0, acks=True)
     assert len(rig.all(SendBeat, SendResume)) <= 120
     assert rig.all(SendResume) == [RESUME]
+
+
+def test_unknown_opcodes_are_counted_and_each_is_said_once_but_not_countless_ones() -> None:
+    rig = Rig().live().forget_log()
+    for op in (99, 99, 12, 99):
+        rig.do(UnknownOp(op))
+    assert [say.text for say in rig.said if isinstance(say, Say)] == [
+        "unknown opcode 99 ignored; further ones are only counted",
+        "unknown opcode 12 ignored; further ones are only counted",
+    ]
+    rig.forget_log()
+    for op in range(1000, 2000):
+        rig.do(UnknownOp(op))
+    assert rig.session.unknown_ops == 1004
+    assert len(rig.said) == 14

@@ -354,6 +354,7 @@ class Drive:
             unpushed=unpushed,
             duplicates=self._session.duplicates,
             gaps=self._session.gaps,
+            unknown_ops=self._session.unknown_ops,
             latency_s=heartbeat.latency_s,
             event_age_s=None if self.event_at is None else now - self.event_at,
             ack_age_s=None if heartbeat.acked_at is None else now - heartbeat.acked_at,

@@ -76,7 +76,7 @@ class Heartbeat:
     def start(self, interval_s: float, now: float, jitter: float) -> None:
         """Begin a connection's beats; the first comes after `jitter`, 0 to 1, times the interval."""
         self.stop()
-        self._budget.start(interval_s)
+        self._budget.adopt(interval_s)
         self.interval_s = interval_s
         self._heard_at = now
         self._beat_at = now + interval_s * jitter

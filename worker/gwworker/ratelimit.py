@@ -40,14 +40,14 @@ class SendBudget:
         self._tight_until = -math.inf
         self.adopt(SEND_WINDOW_S)
 
-    def start(self, interval_s: float) -> None:
-        """Begin a connection that asks for a beat every `interval_s`: nothing was sent on it yet."""
+    def start(self) -> None:
+        """Begin a connection: nothing was sent on it yet."""
         self._commands.clear()
         self._others.clear()
-        self.adopt(interval_s)
+        self.adopt(SEND_WINDOW_S)
 
     def adopt(self, interval_s: float) -> None:
-        """Keep room for beats of another interval from now on."""
+        """Keep room for beats that are `interval_s` apart from now on."""
         self._beats = int(_WINDOW_S / interval_s) + 1
 
     def tighten(self, now: float) -> None:

@@ -112,7 +112,7 @@ def _messages(job: Job) -> None:
         core.data_to_send()
     unframer = Unframer()
     state = StateChanged(ShardState.LIVE, "rehearsal", None)
-    pulse = Pulse(0, 0, 0, 0, None, None, None, 0, 0, 0, 0, None)
+    pulse = Pulse(0, 0, 0, 0, 0, None, None, None, 0, 0, 0, 0, None)
     list(unframer.feed(b"".join(encode(message) for message in (job, Permit(0.0), state, pulse))))
 
 

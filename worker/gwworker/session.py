@@ -63,6 +63,7 @@ HELLO_S: Final = 20.0
 READY_S: Final = 90.0
 RESUMED_S: Final = 60.0
 CLOSE_S: Final = 2.0
+MOST_UNKNOWN_OPS: Final = 16
 READY_PATIENCE_S: Final = 900.0
 """How long READY may take while heartbeats are acknowledged and no shard at all gets one: then Discord has
 an outage, and another IDENTIFY would only be one more of a day's thousand."""
@@ -87,6 +88,8 @@ class Session:
         self.budget = SendBudget()
         self.heartbeat = Heartbeat(self.budget)
         self.duplicates = 0
+        self.unknown_ops = 0
+        self._unknown_ops: set[int] = set()
         self.gaps = 0
         self._known = known
         self._received_seq = seq
@@ -196,9 +199,17 @@ class Session:
                     self._redial.host_spoiled_greeting(now)
                 return [Say(logging.WARNING, said), *self._hang_up(now, said)]
             case UnknownOp():
-                return [Say(logging.WARNING, f"unknown opcode {event.op} ignored")]
+                return self._unknown(event.op)
             case _:
                 assert_never(event)
+
+    def _unknown(self, op: int) -> list[Effect]:
+        """Count what a newer gateway may send; say so once for each opcode, and not for countless ones."""
+        self.unknown_ops += 1
+        if op in self._unknown_ops or len(self._unknown_ops) >= MOST_UNKNOWN_OPS:
+            return []
+        self._unknown_ops.add(op)
+        return [Say(logging.WARNING, f"unknown opcode {op} ignored; further ones are only counted")]
 
     # One connection
 
@@ -211,6 +222,7 @@ class Session:
 
     def _opened(self, now: float) -> list[Effect]:
         if self.phase is Phase.DIALING:
+            self.budget.start()
             self._enter(Phase.GREETING, now, deadline=now + HELLO_S)
         return []
 

@@ -146,6 +146,7 @@ class Pulse:
         events: dispatches published since the worker began.
         unpushed: events that the fan-in had no room for; subscribers find them in the log.
         duplicates, gaps: dispatches whose seq came twice; jumps in seq.
+        unknown_ops: payloads with an opcode that we don't know.
         latency_s: of the last heartbeat's ACK, None before the first.
         event_age_s, ack_age_s: seconds since the last dispatch and the last ACK; None before the first.
         resumes, identifies: since the worker began.
@@ -157,6 +158,7 @@ class Pulse:
     unpushed: int
     duplicates: int
     gaps: int
+    unknown_ops: int
     latency_s: float | None
     event_age_s: float | None
     ack_age_s: float | None

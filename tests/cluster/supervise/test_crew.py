@@ -38,7 +38,7 @@ from gwcluster.wire.control import (
 from support.jobs import job
 
 SIGTERM, SIGKILL = 15, 9
-PULSE = Pulse(0, 0, 0, 0, None, None, None, 0, 0, 1, 0, None)
+PULSE = Pulse(0, 0, 0, 0, 0, None, None, None, 0, 0, 1, 0, None)
 DONE, FAILED, REFUSED, SHARD_REFUSED = 0, 1, 64, 65
 
 

@@ -44,7 +44,7 @@ MESSAGES: list[Message] = [
     PermitUnused(),
     IdentifyRefused(),
     StateChanged("backoff", "no “network”", None),
-    Pulse(7, 1, 2, 3, None, 1.5, None, 4, 5, 6, 2**40, "disk full"),
+    Pulse(7, 1, 2, 3, 8, None, 1.5, None, 4, 5, 6, 2**40, "disk full"),
     Refused(cluster=True, code=4004, reason="Authentication failed."),
     HostFailed("wss://gateway-us-east1-b.discord.gg"),
     SentAway(),
