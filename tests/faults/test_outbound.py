@@ -8,12 +8,18 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from gwcluster.wire.control import CommandDone
 from support.scene import Scene, stage
 
 
 def sounds(number: int) -> dict[str, Any]:
     return {"op": 31, "d": {"guild_ids": [str(number)]}}
+
+
+def wire(payload: object) -> bytes:
+    return json.dumps(payload, separators=(",", ":")).encode()
 
 
 def everybody(guild: str, nonce: str = "n") -> dict[str, Any]:
@@ -55,7 +61,8 @@ def numbers(scene: Scene) -> list[int]:
     return [int(one.data["guild_ids"][0]) for one in scene.sim.ledger.commands if one.op == 31]
 
 
-def test_f67_commands_queued_while_resuming_are_flushed_after_resumed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("has_seq", [True, False])
+def test_f67_commands_queued_while_resuming_are_flushed_after_resumed(tmp_path: Path, has_seq: bool) -> None:
     async def play(scene: Scene) -> None:
         await scene.live()
         scene.sim.abort(0)
@@ -67,7 +74,7 @@ def test_f67_commands_queued_while_resuming_are_flushed_after_resumed(tmp_path: 
         assert numbers(scene) == [1, 2]
         assert all(command.at >= resume.at for command in scene.sim.ledger.commands)
 
-    stage(tmp_path, play)
+    stage(tmp_path, play, resumed_has_seq=has_seq)
 
 
 def test_f68_the_gate_is_shut_before_anything_else_when_op_9_comes(tmp_path: Path) -> None:
@@ -81,6 +88,40 @@ def test_f68_the_gate_is_shut_before_anything_else_when_op_9_comes(tmp_path: Pat
         assert [identify.outcome for identify in scene.sim.ledger.identifies] == ["ready", "ready"]
         assert [close.by for close in scene.sim.ledger.closes[:1]] == ["client"]
         assert numbers(scene) == [1]
+
+    stage(tmp_path, play)
+
+
+def test_f68_a_command_that_crosses_with_op_9_costs_nothing_more_and_is_not_sent_again(
+    tmp_path: Path,
+) -> None:
+    # It leaves before we can know of op 9, so Discord may answer it with 4003.
+    async def play(scene: Scene) -> None:
+        await scene.live()
+        scene.sim.op9(0)
+        crossing = sending(scene, [sounds(1)], shard=0)
+        assert set(await codes(crossing)) <= {None, "not_ready"}
+        await scene.until(lambda: len(scene.sim.ledger.identifies) == 2)
+        await scene.run_for(60.0)
+        assert scene.is_live(0)
+        assert len(scene.sim.ledger.identifies) == 2
+        assert scene.sim.ledger.resumes == []
+        assert sum(1 for frame in scene.sim.ledger.frames if frame.size == len(wire(sounds(1)))) <= 1
+        assert len(scene.notices("GWCLUSTER_SESSION_LOST")) == 1
+
+    stage(tmp_path, play, violated={"not_authenticated"})
+
+
+def test_f68_after_a_resumable_op_9_too_commands_wait_for_the_next_connection(tmp_path: Path) -> None:
+    async def play(scene: Scene) -> None:
+        await scene.live()
+        scene.sim.op9(0, resumable=True)
+        await scene.until(lambda: not scene.is_live(0))
+        assert await codes(sending(scene, [sounds(1)], shard=0)) == [None]
+        (resume,) = scene.sim.ledger.resumes
+        (command,) = scene.sim.ledger.commands
+        assert command.at >= resume.at
+        assert len(scene.sim.ledger.identifies) == 1
 
     stage(tmp_path, play)
 
@@ -239,6 +280,21 @@ def test_f99_a_nonce_of_33_bytes_is_refused_before_discord_could_ignore_it(tmp_p
     stage(tmp_path, play)
 
 
+def test_f99_a_nonce_is_measured_in_bytes_and_32_of_them_come_back(tmp_path: Path) -> None:
+    async def play(scene: Scene) -> None:
+        await scene.live()
+        await scene.until(lambda: len(guilds(scene)) == 2)
+        guild = guilds(scene)[0]
+        assert (await scene.send(everybody(guild, "ü" * 17), shard=0)).code == "bad_request"
+        assert (await scene.send(everybody(guild, "ü" * 16), shard=0)).code is None
+        await scene.settled()
+        (chunk,) = scene.events("GUILD_MEMBERS_CHUNK")
+        assert json.loads(chunk.payload)["d"]["nonce"] == "ü" * 16
+        assert len(scene.sim.ledger.commands) == 1
+
+    stage(tmp_path, play)
+
+
 def test_f100_a_command_goes_to_the_shard_of_its_guild(tmp_path: Path) -> None:
     async def play(scene: Scene) -> None:
         await scene.live()
@@ -251,6 +307,22 @@ def test_f100_a_command_goes_to_the_shard_of_its_guild(tmp_path: Path) -> None:
         assert [command.shard for command in scene.sim.ledger.commands] == [0, 1, 2]
 
     stage(tmp_path, play, shards=3, guilds=6)
+
+
+def test_f100_a_command_for_a_guild_of_a_shard_that_runs_elsewhere_goes_nowhere(tmp_path: Path) -> None:
+    async def play(scene: Scene) -> None:
+        await scene.live()
+        guild = guilds(scene)[0]
+        elsewhere = str(int(guild) + (1 << 22))
+        done = await scene.send(voice(elsewhere), guild_id=elsewhere)
+        assert done.code == "unknown_shard"
+        assert "shard 1" in done.message
+        assert (await scene.send(voice(guild), guild_id=int(guild))).code is None, "an integer will do"
+        await scene.settled()
+        (command,) = scene.sim.ledger.commands
+        assert (command.shard, command.data["guild_id"]) == (0, guild)
+
+    stage(tmp_path, play, config={"shards": {"ids": [0]}}, shards=2, guilds=6)
 
 
 def test_f100_op_4_before_ready_waits_for_it(tmp_path: Path) -> None:
