@@ -1,3 +1,8 @@
+"""One test for each rule of a session; quoted are Discord's own words.
+
+Where no other address is given they are from https://docs.discord.com/developers/events/gateway.
+"""
+
 from __future__ import annotations
 
 import logging
@@ -62,6 +67,7 @@ def test_a_shard_without_a_session_dials_asks_once_and_identifies_when_it_is_per
 
 
 def test_a_shard_with_a_session_resumes_without_a_permit() -> None:
+    # "When Resuming, you do not need to send an Identify event after opening the connection."
     rig = Rig(SAVED)
     assert rig.do(Tick()) == [Dial(RESUME_URL)]
     assert rig.do(Opened(), Hello(41.25)) == [RESUME]
@@ -86,6 +92,8 @@ def test_an_upgrade_without_an_answer_is_given_up_after_15_s() -> None:
 
 
 def test_a_gateway_that_says_nothing_is_left_after_20_s_with_a_code_that_keeps_sessions() -> None:
+    # "If you cannot reconnect or the reconnect fails, you should open a new connection using the URL from the
+    # initial call to Get Gateway or Get Gateway Bot."
     rig = Rig(SAVED).greeting()
     rig.run_for(20.0)
     assert rig.log[-1] == (START + 20.0, Hangup(4900))
@@ -163,6 +171,8 @@ def test_the_first_beat_comes_after_a_random_part_of_the_interval_and_then_each_
 
 
 def test_beats_go_on_while_a_permit_is_waited_for() -> None:
+    # "your app should send heartbeats (as described below) in a background process until the Gateway
+    # connection is closed"
     rig = Rig().queued(heartbeat_s=40.0)
     rig.run_for(600.0, acks=True)
     assert rig.phase is Phase.QUEUED
@@ -198,6 +208,8 @@ def test_without_acks_a_connection_that_still_delivers_is_left_after_two_interva
 
 
 def test_an_op_1_is_answered_at_once_and_leaves_the_timer_alone() -> None:
+    # "your app should immediately send back another Heartbeat event without waiting the remainder of the
+    # current interval"; the remainder goes on, as it did before
     rig = Rig().live(heartbeat_s=40.0).forget_log()
     rig.now += 5.0
     assert rig.do(BeatRequest()) == [SendBeat()]
@@ -263,6 +275,8 @@ def test_a_missed_ack_is_not_carried_into_the_next_connection() -> None:
 
 
 def test_op_7_is_obeyed_at_once_and_the_session_resumed() -> None:
+    # "You should attempt to reconnect and resume immediately."
+    # https://docs.discord.com/developers/topics/opcodes-and-status-codes#gateway-gateway-opcodes
     rig = Rig(SAVED).live()
     assert rig.do(Reconnect()) == [Hangup(4900)]
     assert rig.do(Lost(1001), Tick()) == [Dial(RESUME_URL)], "in the same moment"
@@ -278,6 +292,8 @@ def test_each_op_7_is_told_so_that_many_of_them_can_be_seen_as_one() -> None:
 
 
 def test_op_7_and_the_close_that_follows_are_one_reconnect() -> None:
+    # "A few seconds after the reconnect event is dispatched, the connection may be closed by the server."
+    # https://docs.discord.com/developers/events/gateway-events#reconnect
     rig = Rig(SAVED).live().forget_log()
     rig.do(Reconnect())
     rig.do(Lost(1001))
@@ -297,6 +313,8 @@ def test_a_peer_that_does_not_answer_our_close_is_dropped_after_2_s() -> None:
 def test_op_7_instead_of_hello_keeps_the_session_and_comes_again_after_a_pause(
     jitter: float, wait_s: float
 ) -> None:
+    # "This can occur at any point in the gateway connection lifecycle, even before/in place of receiving a
+    # Hello event." https://docs.discord.com/developers/events/gateway-events#reconnect
     rig = Rig(SAVED, jitter).greeting()
     assert rig.do(Reconnect()) == [Hangup(4900)]
     rig.lose(1001)
@@ -344,6 +362,7 @@ def test_a_host_that_other_shards_found_dead_is_not_dialed() -> None:
 
 
 def test_op_7_in_mid_replay_keeps_what_was_received() -> None:
+    # "replay any lost events starting from the last sequence number it received"
     rig = Rig(SAVED).resuming()
     assert rig.dispatch(*range(101, 121)) == list(range(101, 121))
     rig.do(Reconnect())
@@ -354,6 +373,8 @@ def test_op_7_in_mid_replay_keeps_what_was_received() -> None:
 
 @pytest.mark.parametrize("phase", ["resuming", "live"])
 def test_op_9_true_resumes_after_1_to_5_s(phase: str) -> None:
+    # "an Invalid Session (opcode 9) event with the d field set to true", among what is to be resumed; the
+    # wait was in the documentation until 2022: https://github.com/discord/discord-api-docs/issues/244
     rig: Rig = getattr(Rig(SAVED), phase)()
     assert rig.do(InvalidSession(resumable=True)) == [Hangup(4900)]
     rig.lose(1000)
@@ -364,6 +385,8 @@ def test_op_9_true_resumes_after_1_to_5_s(phase: str) -> None:
 
 @pytest.mark.parametrize("phase", ["greeting", "resuming", "live"])
 def test_op_9_false_ends_the_session_and_identifies_by_permit_after_1_to_5_s(phase: str) -> None:
+    # "If the d field is set to false (which is most of the time), your app should disconnect. After
+    # disconnect, your app should create a new connection with your cached URL ..., then send an Identify"
     rig: Rig = getattr(Rig(SAVED), phase)()
     assert rig.do(InvalidSession(resumable=False)) == [Forget(), Hangup(4900)]
     rig.lose()
@@ -374,6 +397,7 @@ def test_op_9_false_ends_the_session_and_identifies_by_permit_after_1_to_5_s(pha
 
 @pytest.mark.parametrize("resumable", [True, False])
 def test_op_9_in_answer_to_identify_is_told_and_retried_later_and_later(resumable: bool) -> None:
+    # "If your app exceeds this limit, Discord will respond with a Invalid Session (opcode 9) event."
     rig = Rig(jitter=0.999)
     waits = []
     for _ in range(9):
@@ -420,6 +444,7 @@ def test_a_message_that_cannot_be_read_ends_the_connection_but_not_the_session()
 
 @pytest.mark.parametrize("code", KEPT)
 def test_after_this_close_code_the_session_is_resumed(code: int | None) -> None:
+    # "It's disconnected but doesn't receive any close code", or with one "that indicates it can reconnect"
     rig = Rig(SAVED).live()
     assert rig.lose(code) == []
     assert rig.redial() == Dial(RESUME_URL)
@@ -429,6 +454,8 @@ def test_after_this_close_code_the_session_is_resumed(code: int | None) -> None:
 
 @pytest.mark.parametrize("code", [4001, 4003, 4006, 4007, 4009])
 def test_after_this_close_code_a_new_session_is_needed(code: int) -> None:
+    # 4007: "Reconnect and start a new session." 4009: "Your session timed out."
+    # https://docs.discord.com/developers/topics/opcodes-and-status-codes#gateway-gateway-close-event-codes
     rig = Rig(SAVED).live()
     assert rig.lose(code) == [Forget()]
     assert rig.redial() == Dial(None)
@@ -443,6 +470,8 @@ def test_after_this_close_code_a_new_session_is_needed(code: int) -> None:
 )
 @pytest.mark.parametrize("phase", ["greeting", "queued", "identifying", "live"])
 def test_after_this_close_code_discord_is_never_dialed_again(code: int, cluster: bool, phase: str) -> None:
+    # Those whose column "Reconnect" says false; dialing again could only burn identifies.
+    # https://docs.discord.com/developers/topics/opcodes-and-status-codes#gateway-gateway-close-event-codes
     rig: Rig = getattr(Rig(), phase)()
     gave_up = rig.lose(code)[-1]
     assert isinstance(gave_up, GiveUp)
@@ -456,6 +485,7 @@ def test_after_this_close_code_discord_is_never_dialed_again(code: int, cluster:
 
 
 def test_after_4008_there_is_a_pause_of_5_s_at_least() -> None:
+    # "Woah nelly! You're sending payloads to us too quickly. Slow it down!"
     rig = Rig(SAVED).live()
     rig.lose(4008)
     rig.redial()
@@ -563,6 +593,7 @@ def test_resumed_shows_that_the_session_is_alive_even_if_its_seq_is_not_new() ->
 
 
 def test_resumed_without_a_number_ends_the_replay_and_is_not_delivered() -> None:
+    # "finishing with a Resumed event to signal event replay has finished"
     rig = Rig(SAVED).resuming()
     assert rig.dispatch(101, 102) == [101, 102]
     assert rig.do(BareResumed()) == []
@@ -584,6 +615,7 @@ def test_fruitless_resumes_of_a_lost_session_do_not_count_for_the_next_one() -> 
 
 
 def test_a_new_ready_replaces_the_resume_address() -> None:
+    # "The resume_gateway_url should be used instead of the URL used when connecting."
     rig = Rig(SAVED).live()
     rig.lose(4009)
     rig.live().lose()
@@ -682,6 +714,8 @@ def test_a_permit_that_this_process_slept_through_is_returned_and_another_asked_
 def test_draining_leaves_each_phase_with_a_code_that_keeps_the_session(
     phase: str, effects: list[Effect]
 ) -> None:
+    # "If you simply close the TCP connection or use a different close code [than 1000 or 1001], the session
+    # will remain active and timeout after a few minutes."
     rig: Rig = getattr(Rig(), phase)()
     assert rig.do(Draining("asked to stop")) == effects
     _nothing_more(rig)
@@ -761,6 +795,7 @@ def test_a_dispatch_after_our_close_is_not_delivered_since_resume_brings_it_agai
 
 
 def test_between_sessions_there_is_no_seq() -> None:
+    # "If your app hasn't received any events yet, you can just pass null in the d field."
     rig = Rig(SAVED).live()
     rig.lose(4009)
     assert rig.session.seq is None
@@ -932,8 +967,10 @@ def test_a_shard_that_hears_nothing_for_unusually_long_resumes_although_it_gets_
         rig.run_for(1.0, acks=True)
     assert 600.0 < rig.now - START - 3600.0 < 645.0
     assert rig.all(Hangup) == [Hangup(4900)]
+    left_at = rig.now
     rig.lose()
     assert rig.redial() == Dial(RESUME_URL)
+    assert rig.now == left_at, "every second may hold another event back"
 
 
 @pytest.mark.parametrize("code", [1001, 1012, 4000])
@@ -958,6 +995,14 @@ def test_a_resume_that_op_7_ends_is_not_held_against_the_session_but_the_next_th
     for _ in range(3):
         rig.resuming(heartbeat_s=20.0).run_for(30.0)  # a beat at 10 s, nobody answers
     assert rig.all(Forget) == [Forget()]
+
+
+def test_4005_now_and_then_is_not_4005_in_a_row() -> None:
+    rig = Rig(SAVED)
+    for _ in range(5):
+        rig.live().run_for(60.0, acks=True)
+        rig.lose(4005)
+    assert rig.all(Forget) == []
 
 
 def test_4005_is_resumed_once_and_then_the_session_is_given_up() -> None:
