@@ -6,11 +6,24 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
+from gwcluster.wire.control import Conditions
 from gwworker import effects as do
-from gwworker.events import DialFailed, Draining, Event, Faulty, Lost, Opened, Permitted, Resumed, Tick
+from gwworker.events import (
+    DialFailed,
+    Doubted,
+    Draining,
+    Event,
+    Faulty,
+    Lost,
+    Opened,
+    Permitted,
+    Resumed,
+    Slept,
+    Tick,
+)
 from gwworker.phases import Phase
 from gwworker.redial import Known
-from gwworker.scan import Ack, BeatRequest, Hello, InvalidSession, Ready, Reconnect, UnknownOp
+from gwworker.scan import Ack, BareResumed, BeatRequest, Hello, InvalidSession, Ready, Reconnect, UnknownOp
 from gwworker.session import Session
 from support.session_rig import NEW_RESUME_URL, RESUME_URL, START
 
@@ -84,7 +97,11 @@ class AnyOrder(RuleBasedStateMachine):
         if self.session.accept(seq, self.now):
             self.delivers(seq)
 
-    @rule(event=st.sampled_from([Ack(), BeatRequest(), Reconnect(), Faulty("not JSON"), UnknownOp(99)]))
+    @rule(
+        event=st.sampled_from(
+            [Ack(), BeatRequest(), Reconnect(), Faulty("not JSON"), UnknownOp(99), BareResumed()]
+        )
+    )
     def message(self, event: Event) -> None:
         self.session.heartbeat.heard(self.now)
         self.feed(event)
@@ -92,6 +109,15 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(resumable=st.booleans())
     def invalid_session(self, resumable: bool) -> None:
         self.feed(InvalidSession(resumable))
+
+    @rule(bad=st.booleans(), storm_s=st.sampled_from([-1.0, 5.0]), ready_s=st.sampled_from([-9e9, 0.0]))
+    def told(self, bad: bool, storm_s: float, ready_s: float) -> None:
+        hosts = {RESUME_URL: self.now + 600.0} if bad else {}
+        assert self.feed(Conditions(hosts, self.now + storm_s, self.now + ready_s)) == []
+
+    @rule(surprise=st.sampled_from([Slept(6.0), Slept(1200.0), Doubted("the time of day jumped")]))
+    def surprised(self, surprise: Event) -> None:
+        self.feed(surprise)
 
     @rule(code=REFUSALS, really=st.integers(0, 9))
     def refused(self, code: int, really: int) -> None:
@@ -147,6 +173,8 @@ class AnyOrder(RuleBasedStateMachine):
         assert not final or set(effects) <= {do.ReturnPermit()}
         for effect in effects:
             self.book(effect, permit=permit)
+        final = self.session.phase in FINAL
+        assert (self.session.due is None) == final, "a phase that waits for others only, for ever"
         return effects
 
     def book(self, effect: do.Effect, *, permit: bool) -> None:
