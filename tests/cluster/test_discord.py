@@ -40,6 +40,8 @@ def test_an_address_is_judged_by_its_host() -> None:
     ],
 )
 def test_version_encoding_and_compression_are_always_in_the_query(base: str) -> None:
+    # "it's a good idea to explicitly pass the API version and encoding as query parameters"
+    # https://docs.discord.com/developers/events/gateway#connecting
     assert gateway_url(base, "zstd-stream", plain_ok=False) == (
         "wss://gateway.discord.gg/?v=10&encoding=json&compress=zstd-stream"
     )
@@ -80,7 +82,8 @@ def test_nothing_but_discord_is_dialed(base: str) -> None:
 
 
 def test_a_guild_is_on_one_shard_whatever_the_size_of_its_id() -> None:
-    # (guild_id >> 22) % num_shards; ids use 64 bits, beyond what a float holds
+    # "shard_id = (guild_id >> 22) % num_shards": https://docs.discord.com/developers/events/gateway#sharding
+    # and ids use 64 bits, beyond what a float holds
     assert shard_of((1_000_005 << 22) + 4_194_303, 16) == 5
     assert shard_of(2**64 - 1, 1000) == 103  # 2**42 - 1 = 4,398,046,511,103
     assert shard_of(1_000_005 << 22, 1) == 0

@@ -352,6 +352,8 @@ def test_hanging_up_twice_is_hanging_up_once() -> None:
 
 
 def test_an_abort_says_nothing_at_all() -> None:
+    # "If you simply close the TCP connection or use a different close code, the session will remain active"
+    # https://docs.discord.com/developers/events/gateway#initiating-a-disconnect
     # 1006 is what the peer's library calls an end without a close frame; Discord keeps the session.
     assert code_seen_by_peer(lambda link: link.abort()) == (1006, [("opened",)])
 
@@ -416,6 +418,8 @@ def test_a_message_and_a_close_in_one_read_are_both_heard_and_an_answer_breaks_n
 
 @pytest.mark.parametrize("linger", [None, struct.pack("ii", 1, 0)], ids=["end of file", "reset"])
 def test_an_end_without_a_close_frame_has_no_code(linger: bytes | None) -> None:
+    # To be resumed: "It's disconnected but doesn't receive any close code."
+    # https://docs.discord.com/developers/events/gateway#resuming
     async def main() -> None:
         async def gateway(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             writer.write(await upgraded(reader))

@@ -86,6 +86,8 @@ def test_without_a_session_the_address_is_the_one_to_identify_at() -> None:
 
 
 def test_a_resume_host_that_fails_is_left_alone_for_ten_minutes() -> None:
+    # "If ... the reconnect fails, you should open a new connection using the URL from the initial call"
+    # https://docs.discord.com/developers/events/gateway#handling-a-disconnect
     one = redial()
     assert one.url(KNOWN, START) == HOST
     one.host_failed(START)

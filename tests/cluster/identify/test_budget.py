@@ -34,6 +34,8 @@ def test_the_reserve_is_a_part_of_the_limit_and_at_least_a_cold_start_but_never_
 
 
 def test_our_own_count_of_the_day_holds_where_discord_counts_less() -> None:
+    # "Upon hitting this limit, all active sessions ... will be terminated, the bot token will be reset"
+    # https://docs.discord.com/developers/events/gateway#identifying
     assert start(1000, 990, shards=4, spent=850).remaining == 150
     assert start(1000, 100, shards=4, spent=850).remaining == 100
     assert start(1000, 990, shards=4, spent=1200).remaining == 0

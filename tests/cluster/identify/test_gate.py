@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -59,6 +59,8 @@ def test_a_permit_is_granted_at_once_and_says_until_when_it_holds() -> None:
 
 
 def test_sixty_four_shards_of_one_key_start_in_order_and_five_seconds_apart() -> None:
+    # "max_concurrency: Number of identify requests allowed per 5 seconds"
+    # https://docs.discord.com/developers/events/gateway#session-start-limit-object
     rig = Rig().ask(*reversed(range(64)))
     rig.run(until=11_000.0)
     assert [shard for _, shard in rig.sent] == list(range(64))
@@ -67,12 +69,16 @@ def test_sixty_four_shards_of_one_key_start_in_order_and_five_seconds_apart() ->
 
 
 def test_the_key_is_the_shard_id_modulo_max_concurrency_not_a_place_in_a_list() -> None:
+    # "rate_limit_key = shard_id % max_concurrency"
+    # https://docs.discord.com/developers/events/gateway#sharding-max-concurrency
     rig = Rig(max_concurrency=16).ask(0, 16, 32)
     rig.run(until=11_000.0)
     assert rig.sent == [(10_000.0, 0), (10_005.25, 16), (10_010.5, 32)]
 
 
 def test_a_bucket_goes_in_parallel_and_the_next_one_only_after_all_of_it_was_sent() -> None:
+    # "you may start up to max_concurrency shards at a time, and you must start them by "bucket" in order"
+    # https://docs.discord.com/developers/events/gateway#sharding-max-concurrency
     rig = Rig(max_concurrency=4).ask(*range(8))
     assert rig.granted() == [0, 1, 2, 3]
     rig.use(0, 1, 2)
@@ -133,6 +139,28 @@ def test_an_identify_without_a_permit_of_ours_counts_all_the_same() -> None:
     rig.use(0)
     assert rig.gate.budget.remaining == 999
     assert rig.ask(1).gate.due == 10_005.25
+
+
+@pytest.mark.parametrize("answer", [Gate.refused, Gate.succeeded])
+def test_an_answer_shows_that_a_permit_was_used_whatever_the_worker_said(
+    answer: Callable[[Gate, int, float], None],
+) -> None:
+    # "Clients are limited to 1000 IDENTIFY calls to the websocket in a 24-hour period": calls, whatever they
+    # bear. https://docs.discord.com/developers/events/gateway#identifying
+    rig = Rig().ask(0)
+    assert rig.granted() == [0]
+    answer(rig.gate, 0, rig.now)
+    assert rig.gate.leased == {}
+    assert rig.gate.budget.remaining == 999
+    rig.ask(1)
+    assert rig.granted(after_s=5.0) == []
+
+
+def test_a_refused_identify_counts_like_any_other() -> None:
+    rig = Rig().ask(0)
+    rig.use(*rig.granted())
+    rig.gate.refused(0, rig.now)
+    assert rig.gate.budget.remaining == 999
 
 
 def test_a_shard_that_no_longer_waits_holds_nobody_back() -> None:
