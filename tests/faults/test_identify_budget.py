@@ -143,7 +143,7 @@ def test_f55_a_token_that_discord_revoked_ends_everything_with_one_alert(
     tmp_path: Path, counted: str
 ) -> None:
     # "Upon hitting this limit, all active sessions ... will be terminated, the bot token will be reset"
-    # https://docs.discord.com/developers/events/gateway#sharding-max-concurrency
+    # https://docs.discord.com/developers/events/gateway#identifying
     async def play(scene: Scene) -> None:
         scene.sim.rest_fault(status=200, body=plenty(scene))  # somebody else spends them, too
         await scene.start()
