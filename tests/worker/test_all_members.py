@@ -16,6 +16,7 @@ def rate_limited(**changed: Any) -> bytes:
 
 
 def test_a_guild_may_be_asked_for_once_in_30_s() -> None:
+    # "1 request per guild per bot every 30 seconds": https://docs.discord.com/developers/change-log
     guilds = AllMembers()
     assert guilds.wait_s("41", START) == 0.0
     guilds.claim("41", START)

@@ -102,6 +102,8 @@ def test_a_wrong_command_is_refused_at_once_even_without_a_connection() -> None:
 
 
 def test_before_ready_commands_wait_and_then_leave_in_their_order() -> None:
+    # 4003: "You sent us a payload prior to identifying, or this session has been invalidated."
+    # https://docs.discord.com/developers/topics/opcodes-and-status-codes#gateway-gateway-close-event-codes
     # Anything but a heartbeat before READY ends the connection with 4003.
     rig = Rig()
     for id_ in (1, 2, 3):
@@ -300,6 +302,7 @@ def test_presences_are_spaced_across_connections_and_hold_nobody_up() -> None:
 
 
 def test_all_members_of_a_guild_are_asked_for_once_in_30_s() -> None:
+    # "1 request per guild per bot every 30 seconds": https://docs.discord.com/developers/change-log
     rig = Rig().live()
     rig.everybody(1, "41")
     rig.run_for(10.0)

@@ -1,3 +1,5 @@
+"""Quoted is https://docs.discord.com/developers/events/gateway#sending-heartbeats."""
+
 from __future__ import annotations
 
 import pytest
@@ -27,6 +29,8 @@ def test_there_is_no_beat_before_a_connection() -> None:
 
 @pytest.mark.parametrize(("jitter", "first"), [(0.0, 0.0), (0.5, 20.625), (0.999, 41.20875)])
 def test_the_first_beat_is_due_after_jitter_times_the_interval(jitter: float, first: float) -> None:
+    # "wait heartbeat_interval * jitter where jitter is any random value between 0 and 1, then send its first
+    # Heartbeat"
     assert beating(41.25, jitter).due == pytest.approx(START + first)
 
 
@@ -47,6 +51,8 @@ def test_an_acknowledged_beat_is_no_zombie() -> None:
 
 
 def test_no_ack_and_silence_for_an_interval_is_a_zombie() -> None:
+    # "If a client does not receive a heartbeat ACK between its attempts at sending heartbeats, this may be
+    # due to a failed or 'zombied' connection."
     heartbeat = beating()
     heartbeat.heard(START + 19.9)
     heartbeat.tick(START + 20.0)
@@ -54,6 +60,7 @@ def test_no_ack_and_silence_for_an_interval_is_a_zombie() -> None:
 
 
 def test_no_ack_but_traffic_is_a_zombie_after_two_intervals() -> None:
+    # Stricter than to wait for ever, more patient than the documentation: what still delivers is alive.
     heartbeat = beating()
     heartbeat.tick(START + 20.0)
     heartbeat.heard(START + 59.9)
@@ -103,6 +110,7 @@ def test_a_stall_while_nothing_is_awaited_only_delays_the_beat() -> None:
 
 
 def test_a_beat_on_request_moves_no_timer() -> None:
+    # "immediately send back another Heartbeat event without waiting the remainder of the current interval"
     heartbeat = beating()
     assert heartbeat.requested(START + 5.0)
     assert heartbeat.due == START + 20.0

@@ -168,6 +168,7 @@ def _channel_info(d: _Fields) -> _Fields:
     return fields
 
 
+# Not to be extended by configuration: without a rule nothing would be checked, and 4001 costs the session.
 _RULES: Final[dict[int, Callable[[_Fields], _Fields]]] = {
     Op.PRESENCE_UPDATE: _presence,
     Op.VOICE_STATE_UPDATE: _voice,

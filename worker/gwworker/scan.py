@@ -22,6 +22,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_]{1,100}")
 _SPACE: Final = re.compile(r"[ \t\n\r]*")
 _MAX_SEQ: Final = 10**18 - 1
 _MAX_INTERVAL_MS: Final = 3_600_000
+"""Discord asks for 41 s. With more than an hour nobody would notice a dead connection; it is a mistake."""
 
 
 class BadPayloadError(GwclusterError):
