@@ -126,6 +126,23 @@ def test_f68_after_a_resumable_op_9_too_commands_wait_for_the_next_connection(tm
     stage(tmp_path, play)
 
 
+def test_f68_while_the_connection_closes_nothing_is_sent_and_commands_wait(tmp_path: Path) -> None:
+    async def play(scene: Scene) -> None:
+        await scene.live()
+        scene.sim.stall(0, writes=False)  # our close is not answered, which takes two seconds
+        scene.sim.op9(0)
+        await scene.run_for(0.5)
+        waiting = sending(scene, [sounds(1), playing("chess")], shard=0)
+        await scene.run_for(0.5)
+        assert not any(task.done() for task in waiting)
+        assert await codes(waiting) == [None, None]
+        first, second = scene.sim.ledger.identifies
+        assert all(command.at >= second.at for command in scene.sim.ledger.commands)
+        assert {frame.link for frame in scene.sim.ledger.frames if frame.at > first.at + 0.1} == {second.link}
+
+    stage(tmp_path, play)
+
+
 def test_f68_a_4003_on_top_of_it_is_the_same_event(tmp_path: Path) -> None:
     async def play(scene: Scene) -> None:
         await scene.live()
