@@ -65,7 +65,7 @@ CLOSE_MEANINGS: Final[dict[int, str]] = {
     4011: "sharding required: too many guilds; set shards.count to what /gateway/bot recommends",
     4012: "invalid API version",
     4013: "invalid intents",
-    4014: "disallowed intents: enable them in the developer portal or ask for fewer",
+    4014: "disallowed intents: enable them in the developer portal, renew their approval, or ask for fewer",
 }
 """What a close code says, for logs. 4006 left the documentation but is still met."""
 

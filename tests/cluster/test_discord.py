@@ -103,6 +103,9 @@ def test_anything_else_is_no_id(value: object) -> None:
 
 
 def test_a_close_code_has_words() -> None:
-    assert close_meaning(4014).startswith("4014 disallowed intents")
+    # "you will be notified annually to reapply": a bot may meet 4014 without any change of its own.
+    # https://docs.discord.com/developers/events/gateway#privileged-intent-access-review
+    assert close_meaning(4014).startswith("4014 disallowed intents: enable them")
+    assert "renew their approval" in close_meaning(4014)
     assert close_meaning(4999) == "4999 undocumented"
     assert close_meaning(None) == "connection lost without a close frame"

@@ -87,7 +87,8 @@ async def fetch(
     except TimeoutError:
         return RestAnswer(None, error=f"nothing within {timeout_s:g} s")
     except (aiohttp.ClientError, OSError) as error:
-        return RestAnswer(None, error=f"{type(error).__name__}: {error}")
+        words = " ".join(str(error).split())  # some of aiohttp's have several lines
+        return RestAnswer(None, error=f"{type(error).__name__}: {words}")
 
 
 async def ask_until_answered(

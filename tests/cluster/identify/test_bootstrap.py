@@ -221,6 +221,16 @@ def test_a_silent_server_is_given_up_after_a_while(tmp_path: Path) -> None:
     assert world.slept == [1.0]
 
 
+def test_an_answer_that_can_not_be_unpacked_is_tried_again_with_one_line_of_a_reason(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World(tmp_path, [status(200, "{}", Content_Encoding="gzip"), good()])
+    assert asyncio.run(world.ask()) == INFO
+    (said,) = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
+    assert "Can not decode" in said
+    assert "\n" not in said
+
+
 def test_no_server_at_all_is_an_answer_with_a_reason() -> None:
     async def ask() -> RestAnswer:
         async with rest_session() as session:
