@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from gwcluster.discord import CLOSE_MEANINGS
+from gwcluster.supervise.conditions import STRANDED_S
 from gwcluster.wire.control import SHUN_S
 from gwworker import lifeline, redial, session, silence
 from gwworker.closing import CLOSE_RESUMABLE, RULES, Action, Rule, rule_for
@@ -71,7 +72,8 @@ worker is `starting`.
 * A saved session is resumed at the address that came with its READY. One that can't be reached, says
   nothing, or {doubts} in a row sends us away or talks nonsense before Hello, is left alone for {shun}
   minutes, by every shard as soon as the address of `/gateway/bot` was found to work; that one is dialed
-  instead. While both fail, they take turns, and what failed then is not held against either.
+  instead. While both fail, they take turns, and what failed then is not held against either; after {stranded}
+  minutes of it the cluster asks `/gateway/bot` whether the gateway has moved.
 * RESUME needs no permit. IDENTIFY waits in `{queued}` for one from the coordinator; the heartbeat goes on.
 * After {fruitless} RESUMEs in a row without one event the session is given up. Those don't count that Discord
   ends by asking us to come again (op 7, 1001, 1012, 4000), unless that goes on for {hopeless} minutes.
@@ -121,6 +123,7 @@ def page() -> str:
         fruitless=lifeline.FRUITLESS,
         hopeless=f"{lifeline.HOPELESS_S / 60:.0f}",
         shun=f"{SHUN_S / 60:.0f}",
+        stranded=f"{STRANDED_S / 60:.0f}",
         doubts={2: "twice"}[redial.DOUBTS],
         patience=f"{session.READY_PATIENCE_S / 60:.0f}",
         least=f"{silence.LEAST_S / 60:.0f}",

@@ -77,6 +77,24 @@ def test_a_bare_subscriber_gets_what_discord_sent_in_three_frames(tmp_path: Path
         assert sim.ledger.violations == []
 
 
+def test_an_interaction_leaves_a_bot_most_of_its_three_seconds(tmp_path: Path) -> None:
+    # "must send an initial response within 3 seconds of receiving the event":
+    # https://docs.discord.com/developers/interactions/receiving-and-responding#responding-to-an-interaction
+    with (
+        discord(settings()) as sim,
+        running(tmp_path, sim.api) as cluster,
+        subscribed(cluster.events, "INTERACTION_CREATE.") as receive,
+    ):
+        cluster.wait_ready()
+        for number in range(20):
+            sent_at = time.monotonic()
+            sim.emit("INTERACTION_CREATE", {"id": str(number), "token": "x"}, shard=number % 4)
+            message = receive(1.0)
+            assert message is not None, f"nothing within a second of {number}"
+            assert b'"id":"%d"' % number in message.payload
+            assert time.monotonic() - sent_at < 0.5
+
+
 def check_frames(shard: int, messages: list[Message]) -> None:
     """Check topic, header and the chains of offsets of one shard's messages."""
     logged = [m for m in messages if m.is_logged]
