@@ -178,7 +178,9 @@ def test_f79_an_operators_restart_of_one_shard_is_resumed_and_leaves_the_others_
         await scene.live()
         (close,) = scene.sim.ledger.closes
         assert (close.shard, close.by, close.code) == (1, "client", 4900)
-        assert [one.outcome for one in scene.sim.ledger.resumes] == ["resumed"]
+        (resume,) = scene.sim.ledger.resumes
+        assert resume.outcome == "resumed"
+        assert resume.at - close.at < 30.0, "the bot notices next to nothing of it"
         assert len(scene.sim.ledger.identifies) == 3
 
     stage(tmp_path, play, shards=3, guilds=9)
