@@ -80,7 +80,7 @@ class Story:
         self.sim.emit_random(0, 20)
         self.lost += lost
         await self.scene.run_for(1.0)
-        await self.scene.live(within_s=60.0)
+        await self.scene.live(within_s=150.0)  # two waits of a minute at most
         await self.scene.run_for(GOOD_S)
         assert len(self.sim.ledger.identifies) == self.first + self.lost, self.scene.story()
         assert len(self.scene.notices("GWCLUSTER_SESSION_LOST")) == self.lost
