@@ -638,6 +638,41 @@ def test_a_resume_host_that_failed_one_shard_is_told_to_all_once_and_to_those_th
     assert rig.play(story) == 0
 
 
+def test_where_the_gateway_is_now_is_told_to_all_shards_and_to_those_that_start_later() -> None:
+    rig = Rig(0, 1)
+    url = "wss://gateway-2.discord.gg"
+
+    async def story(_: object) -> None:
+        rig.live(0)
+        rig.crew.moved(url)
+        rig.dies(0, -SIGKILL)
+        await asyncio.sleep(1.0)
+        for told in (rig.links[0].told[1], rig.links[1].told[-1]):
+            assert isinstance(told, Conditions)
+            assert told.gateway_url == url
+        rig.drain()
+
+    assert rig.play(story) == 0
+
+
+def test_a_shard_that_can_not_connect_is_stranded_but_not_one_that_was_given_up() -> None:
+    rig = Rig(0, 1, restarts=0)
+
+    async def story(_: object) -> None:
+        rig.live(0)
+        rig.says(1, "backoff")
+        await asyncio.sleep(119.0)
+        assert not rig.crew.stranded()
+        await asyncio.sleep(2.0)
+        assert rig.crew.stranded()
+        rig.dies(1, FAILED)
+        assert rig.states() == ["live", "failed"]
+        assert not rig.crew.stranded()
+        rig.drain()
+
+    assert rig.play(story) == 0
+
+
 def test_a_storm_of_op_7_is_told_to_all_shards() -> None:
     rig = Rig(*range(6))
 

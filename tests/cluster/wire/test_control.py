@@ -48,7 +48,9 @@ MESSAGES: list[Message] = [
     Refused(cluster=True, code=4004, reason="Authentication failed."),
     HostFailed("wss://gateway-us-east1-b.discord.gg"),
     SentAway(),
-    Conditions({"wss://gateway-us-east1-b.discord.gg": 10_600.0}, 10_060.0, float("-inf")),
+    Conditions(
+        {"wss://gateway-us-east1-b.discord.gg": 10_600.0}, 10_060.0, float("-inf"), "wss://discord.gg"
+    ),
     Command(8, 4, {"guild_id": "2909267986263572999", "channel_id": None}, None),
     CommandDone(8, "rate_limited", "once in 30 s", 12.5, None),
     Fork(3),
