@@ -852,6 +852,17 @@ def test_the_state_says_why_we_left_and_not_only_that_we_did(event: Any, why: st
     assert report.reason.startswith(f"{why}; next attempt in ")
 
 
+def test_the_first_dial_after_a_good_connection_is_called_the_first() -> None:
+    rig = Rig(SAVED).live()
+    rig.run_for(60.0, acks=True)
+    numbers = []
+    for _ in range(2):
+        rig.lose()
+        rig.forget_log().greeting()
+        numbers += [say.text[-9:] for say in rig.said if isinstance(say, Say) and "connecting" in say.text]
+    assert numbers == ["attempt 1", "attempt 2"]
+
+
 def test_op_9_where_no_session_is_does_not_speak_of_one() -> None:
     rig = Rig().queued().forget_log()
     rig.do(InvalidSession(resumable=False))

@@ -38,9 +38,13 @@ class Redial:
 
     Args:
         jitter: returns a number from 0 up to 1, uniformly.
+
+    Attributes:
+        attempt: number of the last dial since a good connection, from 1.
     """
 
     def __init__(self, *, jitter: Callable[[], float]) -> None:
+        self.attempt = 0
         self._jitter = jitter
         self._backoff = Backoff(base_s=BASE_S, cap_s=CAP_S, jitter=jitter)
         self._failures = 0
@@ -55,11 +59,6 @@ class Redial:
         self._suspect: str | None = None
         self._blind = False  # since the last Hello every address failed: that tells nothing of any of them
 
-    @property
-    def attempt(self) -> int:
-        """How many connections in a row came to nothing, and one: the number of the next."""
-        return self._failures + 1
-
     # When
 
     def live(self, now: float) -> None:
@@ -73,7 +72,7 @@ class Redial:
         since, self._live_since = self._live_since, None
         if since is None or now - since < HEALTHY_S:
             return False
-        self._failures = 0
+        self._failures = self.attempt = 0
         self._backoff.reset()
         return True
 
@@ -109,7 +108,8 @@ class Redial:
     # Where
 
     def url(self, known: Known | None, now: float) -> str | None:
-        """Return the resume address to dial, or None for the one to identify at."""
+        """Return the resume address to dial now, or None for the one to identify at."""
+        self.attempt += 1
         self._alternative = known.resume_url if known is not None else None
         shunned = self._alternative is None or self._shunned.get(self._alternative, now) > now
         self._dialed = None if shunned else self._alternative

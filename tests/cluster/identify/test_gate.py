@@ -88,6 +88,12 @@ def test_a_bucket_goes_in_parallel_and_the_next_one_only_after_all_of_it_was_sen
     assert rig.granted(after_s=5.25) == [7]
 
 
+def test_up_to_a_quarter_of_a_second_is_added_so_that_two_clusters_of_one_token_lose_step() -> None:
+    rig = Rig(jitter=1.0).ask(0, 1, 2)
+    rig.run(until=11_000.0)
+    assert rig.sent == [(10_000.0, 0), (10_005.5, 1), (10_011.0, 2)]
+
+
 def test_the_window_counts_from_the_frame_not_from_the_permit() -> None:
     rig = Rig().ask(0, 1)
     assert rig.granted() == [0]
