@@ -15,7 +15,7 @@ import pytest
 import trustme
 from aiohttp import web
 
-from gwcluster.identify.bootstrap import ask_until_answered, fetch, rest_session
+from gwcluster.identify.bootstrap import REQUEST_TIMEOUT_S, ask_until_answered, fetch, rest_session
 from gwcluster.identify.gateway_info import GatewayInfo, Refused, RestAnswer
 from gwcluster.identify.ledger import Ledger, LedgerError
 
@@ -219,6 +219,10 @@ def test_a_silent_server_is_given_up_after_a_while(tmp_path: Path) -> None:
     world = World(tmp_path, [silent, good()], timeout_s=0.05)
     assert asyncio.run(world.ask()) == INFO
     assert world.slept == [1.0]
+
+
+def test_ten_seconds_are_what_a_request_may_take() -> None:
+    assert REQUEST_TIMEOUT_S == 10.0
 
 
 def test_an_answer_that_can_not_be_unpacked_is_tried_again_with_one_line_of_a_reason(
