@@ -106,7 +106,7 @@ def test_the_installed_command_behaves_the_same(tmp_path: Path) -> None:
     done = subprocess.run(
         [program, "check", "cluster.yaml"],
         cwd=tmp_path,
-        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)},
+        env={"PATH": os.environ["PATH"], "HOME": "/home/bot"},
         capture_output=True,
         text=True,
         check=False,
