@@ -245,9 +245,9 @@ class Cluster:
         """Return the answer, or None when we are asked to stop first."""
         answer = asyncio.ensure_future(asking)
         stopped = asyncio.ensure_future(self._stop.wait())
-        await asyncio.wait({answer, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        stopped.cancel()
-        if answer.done():
-            return answer.result()
-        answer.cancel()
-        return None
+        try:
+            await asyncio.wait({answer, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            return answer.result() if answer.done() else None
+        finally:
+            answer.cancel()
+            stopped.cancel()

@@ -102,7 +102,13 @@ class Controls(DialControls, AnswerControls, WireControls):
         self._each(shard, later if delay_s > 0 else act)
 
     def close(self, shard: Shard, code: int, reason: str = "") -> None:
-        """Close the shard's connection with a code."""
+        """Close the shard's connection with a code.
+
+        Raises:
+            ValueError: no frame can carry it; for an end without a frame there are `abort` and `eof`.
+        """
+        if not (1000 <= code <= 4999) or code in {1004, 1005, 1006, 1015}:
+            raise ValueError(f"{code} is no close code that can be sent")
         self._each(shard, lambda links, link, now: links.hang_up(link, code, reason, now))
 
     def abort(self, shard: Shard) -> None:

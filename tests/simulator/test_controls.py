@@ -85,3 +85,12 @@ def test_all_connections_can_be_addressed_at_once_also_those_without_a_shard() -
                 assert await client.close_code() == 4000
 
     play(scene)
+
+
+@pytest.mark.parametrize("code", [0, 999, 1004, 1005, 1006, 1015, 5000])
+def test_a_close_code_that_no_frame_can_carry_is_refused(code: int) -> None:
+    async def scene(sim: Simulator) -> None:
+        with pytest.raises(ValueError, match="no close code that can be sent"):
+            sim.close(0, code)
+
+    play(scene)

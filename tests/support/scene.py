@@ -297,6 +297,8 @@ def stage(
         chosen: dict[str, Any] = {"shards": 1, "guilds": 2, "token": TOKEN, **settings}
         async with Simulator(Settings(**chosen), clock=loop.time) as sim:
             scene = Scene(folder, sim, config or {})
+            bugs: list[dict[str, Any]] = []
+            loop.set_exception_handler(lambda _, context: bugs.append(context))
             ear = _Ear(scene.said)
             ours = [logging.getLogger(name) for name in ("gwcluster", "gwworker")]
             for logger in ours:
@@ -325,6 +327,7 @@ def stage(
                 excused=excused,
                 **(expect or {}),
             )
+        assert not bugs, bugs
         assert not wrong, "\n".join([*wrong, "it was said:", *said])
         return scene
 

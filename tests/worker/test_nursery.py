@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from typing import TypeVar
 import pytest
 
 from gwcluster.wire.control import Exited, Fork, Forked, Job, Message, Signal, StateChanged, Unframer, encode
+from gwworker.nursery import client_tls
 from support.jobs import TOKEN, job
 
 T = TypeVar("T")
@@ -249,3 +251,11 @@ def test_started_by_hand_it_says_who_starts_it(arguments: list[str]) -> None:
     assert done.returncode == 2
     assert "gwcluster run" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_nothing_older_than_tls_1_2_is_spoken_and_certificates_are_verified() -> None:
+    # Discord's own services speak TLS 1.2 at least: https://docs.discord.com/developers/reference
+    tls = client_tls()
+    assert tls.minimum_version is ssl.TLSVersion.TLSv1_2
+    assert tls.check_hostname
+    assert tls.verify_mode is ssl.CERT_REQUIRED

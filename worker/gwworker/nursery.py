@@ -44,12 +44,23 @@ def main(descriptor: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    tls = ssl.create_default_context()
+    tls = client_tls()
     agent = f"DiscordBot (https://github.com/gwcluster/gwcluster, {version('gwcluster')})"
     rehearse()
     gc.collect()
     gc.freeze()
     _Nursery(socket.socket(fileno=descriptor), tls, agent).serve()
+
+
+def client_tls() -> ssl.SSLContext:
+    """Return what connections to Discord are verified with; it takes nothing older than TLS 1.2.
+
+    Sources:
+        https://docs.discord.com/developers/reference
+    """
+    tls = ssl.create_default_context()
+    tls.minimum_version = ssl.TLSVersion.TLSv1_2
+    return tls
 
 
 class _Nursery:

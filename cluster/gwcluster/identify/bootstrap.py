@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
@@ -39,8 +40,15 @@ class NotBefore(Protocol):
 
 
 def rest_session() -> aiohttp.ClientSession:
-    """Return a session that takes nothing from the environment (proxies, .netrc) and keeps no cookies."""
-    return aiohttp.ClientSession(trust_env=False, cookie_jar=aiohttp.DummyCookieJar())
+    """Return a session that takes nothing from the environment (proxies, .netrc) and keeps no cookies.
+
+    Sources:
+        TLS 1.2 or newer: https://docs.discord.com/developers/reference
+    """
+    tls = ssl.create_default_context()
+    tls.minimum_version = ssl.TLSVersion.TLSv1_2
+    connector = aiohttp.TCPConnector(ssl=tls)
+    return aiohttp.ClientSession(connector=connector, trust_env=False, cookie_jar=aiohttp.DummyCookieJar())
 
 
 async def fetch(

@@ -301,3 +301,15 @@ def test_a_session_keeps_no_cookies() -> None:
             return session.cookie_jar
 
     assert isinstance(asyncio.run(jar()), aiohttp.DummyCookieJar)
+
+
+def test_a_session_speaks_nothing_older_than_tls_1_2() -> None:
+    async def oldest() -> ssl.TLSVersion:
+        async with rest_session() as session:
+            connector = session.connector
+            assert isinstance(connector, aiohttp.TCPConnector)
+            assert isinstance(connector._ssl, ssl.SSLContext)
+            assert connector._ssl.verify_mode is ssl.CERT_REQUIRED
+            return connector._ssl.minimum_version
+
+    assert asyncio.run(oldest()) is ssl.TLSVersion.TLSv1_2
