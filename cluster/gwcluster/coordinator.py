@@ -125,14 +125,14 @@ class Cluster:
             if self._fresh:
                 log.warning("--fresh: %d saved sessions are given up", forget_all(state.shards))
         crew = self.crew = self._assemble(state, ledger, fanin, start, limits)
-        limits.stranded = crew.stranded
+        limits.stranded = lambda: crew.grapevine.stranded
         if info is not None:
             self._answered(crew, limits, info)
         if self._stop.is_set():
             crew.drain()
         async with asyncio.TaskGroup() as tasks:
             background = [
-                tasks.create_task(fanin.listen(crew.shard_state_published)),
+                tasks.create_task(fanin.listen(crew.farewells.published)),
                 tasks.create_task(self._keep_house(crew, state)),
                 tasks.create_task(self._keep_asking(crew, limits, rest, ledger)),
             ]
@@ -209,7 +209,7 @@ class Cluster:
     def _answered(self, crew: Crew, limits: Limits, info: GatewayInfo) -> None:
         limits.take(info)
         if self._url not in {"", info.url}:
-            crew.moved(info.url)
+            crew.grapevine.moved(info.url)
         self._url = info.url
         crew.release()
 

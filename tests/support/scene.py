@@ -244,7 +244,7 @@ class Scene:
         self.published.append(message)
         if message.name == "GWCLUSTER_SHARD_STATE":
             state = json.loads(message.payload)["d"]["state"]
-            self.loop.call_soon(self.crew.shard_state_published, message.shard, state)
+            self.loop.call_soon(self.crew.farewells.published, message.shard, state)
 
 
 class _Cluster(Cluster):

@@ -15,7 +15,8 @@ from gwcluster.board import Board
 from gwcluster.herald import Herald
 from gwcluster.identify.permits import Permits
 from gwcluster.supervise.commands import Commands
-from gwcluster.supervise.conditions import Watch
+from gwcluster.supervise.farewells import Farewells
+from gwcluster.supervise.grapevine import Grapevine
 from gwcluster.supervise.nursery_link import Listener, NurseryLink, WorkerLink
 from gwcluster.supervise.pulses import SILENT_S, Pulses
 from gwcluster.supervise.supervisor import Effect, Kill, Severity, Start, Supervisor, Verdict
@@ -34,9 +35,6 @@ from gwcluster.wire.notices import ShardState
 
 DRAIN_S: Final = 6.0
 """What workers get to stop by themselves, of the ten seconds that a whole stop may take."""
-
-FAREWELL_S: Final = 1.0
-"""How long the last words of a worker may take through the fan-in."""
 
 _LEVELS: Final = {
     Severity.INFO: logging.INFO,
@@ -62,6 +60,9 @@ class Crew:
     Attributes:
         permits: set once, before `run`.
         commands: what bots want sent; None: nobody can ask.
+        advise: words for what helps against a refusal.
+        grapevine: passes on to workers what they should know of each other.
+        farewells: whether subscribers heard the last words of workers.
     """
 
     permits: Permits
@@ -86,15 +87,13 @@ class Crew:
         self._clock = clock
         self._wall = wall
         self.advise: Callable[[Refused], str] = lambda _: ""
+        self.grapevine = Grapevine(self._tell_all, clock)
+        self.farewells = Farewells()
         self._nursery: NurseryLink | None = None
         self._links: dict[int, WorkerLink] = {}
-        self._watch = Watch()
         self._pulses = Pulses()
         self._refusals: dict[int, str] = {}
         self._dying: dict[int, int] = {}
-        self._farewells: set[int] = set()
-        self._published_stop: set[int] = set()
-        self._farewell_heard = asyncio.Event()
         self._news = asyncio.Event()
         self._was_ready = False
 
@@ -113,7 +112,7 @@ class Crew:
         finally:
             if self._nursery is not None:
                 await self._nursery.stop()
-        await self._hear_farewells()
+        await self.farewells.heard()
         return self._status()
 
     def drain(self) -> None:
@@ -137,20 +136,14 @@ class Crew:
         self.supervisor.release(self._clock())
         self._news.set()
 
-    def stranded(self) -> bool:
-        """Say whether any shard has been unable to connect for a while."""
-        return self._watch.stranded(self._clock())
-
-    def moved(self, url: str) -> None:
-        """The gateway is at another address now: tell every shard."""
-        log.warning("the gateway has moved to %.100s", url)
-        self._watch.gateway_url = url
-        self._broadcast(self._clock())
-
     def tell(self, shard: int, message: Message) -> None:
         """Send a message to a shard's worker, if it has one."""
         if shard in self._links:
             self._links[shard].tell(message)
+
+    def _tell_all(self, message: Message) -> None:
+        for link in self._links.values():
+            link.tell(message)
 
     def has_worker(self, shard: int) -> bool:
         """Say whether a shard has a worker that hears what it is told."""
@@ -166,12 +159,6 @@ class Crew:
         elif self._was_ready and not ready and not self.supervisor.draining:
             log.warning("%d of %d shards are live", counts.ready, counts.total)
         self._was_ready = ready
-
-    def shard_state_published(self, shard: int, state: str) -> None:
-        """A shard's state came out at the subscribers' end of the fan-in."""
-        if state == ShardState.STOPPED:
-            self._published_stop.add(shard)
-            self._farewell_heard.set()
 
     # The nursery and the workers say
 
@@ -197,7 +184,7 @@ class Crew:
             return  # the nursery died meanwhile, and everybody was buried with it
         verdict = self.supervisor.exited(shard, status, self._clock())
         if status == WorkerExit.DONE and self.supervisor.draining:
-            self._farewells.add(shard)
+            self.farewells.said(shard)
         self._gone(shard)
         self._say(verdict)
         self._note_death(shard, str(verdict))
@@ -235,12 +222,11 @@ class Crew:
                 self._state_changed(shard, message, now)
             case Pulse():
                 self.board.beat(shard, message, now)
-                if self._watch.owed(self._clock()):
-                    self._broadcast(self._clock())
+                self.grapevine.remind()
             case Refused():
                 self._refused(shard, message)
             case HostFailed() | SentAway():
-                self._pass_on(shard, message)
+                self.grapevine.heard(shard, message)
             case _:
                 if not self.permits.heard(shard, message):
                     log.error("shard %d: a %s message is not for us", shard, type(message).__name__)
@@ -256,25 +242,6 @@ class Crew:
         else:  # said once is enough for whoever has to act, however many shards hear it
             log.warning("Discord refuses the cluster, shard %d heard, too: %s", shard, reason)
 
-    def _pass_on(self, shard: int, message: HostFailed | SentAway) -> None:
-        """Tell every shard what one of them found out."""
-        now = self._clock()
-        if isinstance(message, SentAway):
-            news = self._watch.sent_away(shard, now)
-            if news:
-                log.warning("Discord asks many shards to reconnect at once; they spread it over two seconds")
-        else:
-            news = self._watch.host_failed(message.url, now)
-            if news:
-                log.warning("no shard dials %.100s for ten minutes: it failed shard %d", message.url, shard)
-        if news:
-            self._broadcast(now)
-
-    def _broadcast(self, now: float) -> None:
-        conditions = self._watch.now_known(now)
-        for link in self._links.values():
-            link.tell(conditions)
-
     def _state_changed(self, shard: int, message: StateChanged, now: float) -> None:
         try:
             state = ShardState(message.state)
@@ -283,13 +250,13 @@ class Crew:
             return
         self.board.views[shard].degraded = message.degraded
         changed = self.board.changed(shard, state, message.reason, now)
-        self._watch.seen(shard, state, self._clock())
+        self.grapevine.seen(shard, state)
         if state in {ShardState.BACKOFF, ShardState.RESUMING, ShardState.LIVE}:
             self.permits.needs_none(shard)
         if state is ShardState.LIVE:
             self.supervisor.live(shard, self._clock())
-            if self.permits.live(shard) and self._watch.ready(self._clock()):
-                self._broadcast(self._clock())
+            if self.permits.live(shard):
+                self.grapevine.ready()
         self._stop_the_hopeless()
         if changed:
             self.publish_counts()
@@ -317,7 +284,7 @@ class Crew:
 
     def _gone(self, shard: int) -> None:
         self._pulses.gone(shard)
-        self._watch.seen(shard, ShardState.STARTING, self._clock())
+        self.grapevine.seen(shard, ShardState.STARTING)
         self.permits.worker_ended(shard)
         self.board.gone(shard)
         if self.commands is not None:
@@ -361,7 +328,7 @@ class Crew:
                 return
         link = self._nursery.fork(shard)
         link.tell(self._job(shard))
-        link.tell(self._watch.now_known(self._clock()))
+        link.tell(self.grapevine.known)
         self._links[shard] = link
 
     async def _until_due(self) -> None:
@@ -374,18 +341,6 @@ class Crew:
                 await self._news.wait()
         except TimeoutError:
             pass
-
-    async def _hear_farewells(self) -> None:
-        try:
-            async with asyncio.timeout(FAREWELL_S):
-                while not self._farewells <= self._published_stop:
-                    self._farewell_heard.clear()
-                    await self._farewell_heard.wait()
-        except TimeoutError:
-            log.warning(
-                "the last events of %d shards may not have reached subscribers; they are in the log",
-                len(self._farewells - self._published_stop),
-            )
 
     def _status(self) -> Exit:
         if self.supervisor.draining:

@@ -220,7 +220,7 @@ class Rig:
         self.crew.said(shard, StateChanged(state, f"it is {state}", None))
         if state == "stopped" and self.publishes:
             loop = asyncio.get_running_loop()
-            loop.call_later(0.1 + shard / 10, self.crew.shard_state_published, shard, state)
+            loop.call_later(0.1 + shard / 10, self.crew.farewells.published, shard, state)
 
     def live(self, *shards: int) -> None:
         for shard in shards:
@@ -465,13 +465,13 @@ def test_a_farewell_that_comes_early_does_not_stand_for_those_of_the_others() ->
         rig.deaf = {0, 1}
         rig.drain()
         await asyncio.sleep(0.001)
-        rig.crew.shard_state_published(0, "stopped")  # before the nursery tells of its end
+        rig.crew.farewells.published(0, "stopped")  # before the nursery tells of its end
         rig.dies(0, DONE)
         rig.dies(1, DONE)
         await asyncio.sleep(0.5)
         assert not running.done()
         heard_at = rig.clock.now
-        rig.crew.shard_state_published(1, "stopped")
+        rig.crew.farewells.published(1, "stopped")
 
     assert rig.play(story) == 0
     assert rig.clock.now == pytest.approx(heard_at)
@@ -644,7 +644,7 @@ def test_where_the_gateway_is_now_is_told_to_all_shards_and_to_those_that_start_
 
     async def story(_: object) -> None:
         rig.live(0)
-        rig.crew.moved(url)
+        rig.crew.grapevine.moved(url)
         rig.dies(0, -SIGKILL)
         await asyncio.sleep(1.0)
         for told in (rig.links[0].told[1], rig.links[1].told[-1]):
@@ -662,12 +662,12 @@ def test_a_shard_that_can_not_connect_is_stranded_but_not_one_that_was_given_up(
         rig.live(0)
         rig.says(1, "backoff")
         await asyncio.sleep(119.0)
-        assert not rig.crew.stranded()
+        assert not rig.crew.grapevine.stranded
         await asyncio.sleep(2.0)
-        assert rig.crew.stranded()
+        assert rig.crew.grapevine.stranded
         rig.dies(1, FAILED)
         assert rig.states() == ["live", "failed"]
-        assert not rig.crew.stranded()
+        assert not rig.crew.grapevine.stranded
         rig.drain()
 
     assert rig.play(story) == 0
