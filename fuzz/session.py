@@ -202,14 +202,14 @@ def _pause(dice: random.Random, session: Session, now: float) -> float:
 
 
 def _accept(dice: random.Random, session: Session, now: float) -> None:
-    before, seq = session.seq, dice.choice((0, 1, 5, 6, 7, 8, 9, 50, 10**18 - 1))
+    before, seq = session.standing.seq, dice.choice((0, 1, 5, 6, 7, 8, 9, 50, 10**18 - 1))
     session.heartbeat.heard(now)
-    if session.accept(seq, now):
+    if session.standing.accept(seq, now):
         assert session.phase in {Phase.LIVE, Phase.RESUMING}, "a dispatch outside of a session"
         assert before is None or seq > before, "a dispatch twice"
-        assert session.seq == seq
+        assert session.standing.seq == seq
     else:
-        assert session.seq == before
+        assert session.standing.seq == before
     _look_at_due(session)
 
 

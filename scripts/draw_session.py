@@ -11,18 +11,20 @@ from gwcluster.supervise.conditions import STRANDED_S
 from gwcluster.wire.control import SHUN_S
 from gwworker import lifeline, redial, session, silence
 from gwworker.closing import CLOSE_RESUMABLE, RULES, Action, Rule, rule_for
-from gwworker.phases import EDGES, STATES, Phase
+from gwworker.phases import EDGES, PATIENCE_S, STATES, Phase
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "session.md"
 
+PATIENCE: Final = {phase: f"{patience_s:.0f} s" for phase, patience_s in PATIENCE_S.items()}
+
 NO_ANSWER: Final = {
-    Phase.DIALING: f"{session.DIAL_S:.0f} s without a websocket: dials again, the other address",
-    Phase.GREETING: f"{session.HELLO_S:.0f} s without Hello: closes, then dials the other address",
+    Phase.DIALING: f"{PATIENCE[Phase.DIALING]} without a websocket: dials again, the other address",
+    Phase.GREETING: f"{PATIENCE[Phase.GREETING]} without Hello: closes, then dials the other address",
     Phase.QUEUED: "waits as long as it takes",
-    Phase.IDENTIFYING: f"{session.READY_S:.0f} s without READY: closes and dials again",
-    Phase.RESUMING: f"{session.RESUMED_S:.0f} s without any event: closes, then dials the other address",
+    Phase.IDENTIFYING: f"{PATIENCE[Phase.IDENTIFYING]} without READY: closes and dials again",
+    Phase.RESUMING: f"{PATIENCE[Phase.RESUMING]} without any event: closes, then dials the other address",
     Phase.LIVE: "the heartbeat decides",
-    Phase.CLOSING: f"{session.CLOSE_S:.0f} s without Discord's close frame: drops the connection",
+    Phase.CLOSING: f"{PATIENCE[Phase.CLOSING]} without Discord's close frame: drops the connection",
 }
 """What ends the wait in a phase when nothing is heard."""
 

@@ -97,10 +97,10 @@ def test_f68_a_command_that_crossed_op_9_and_the_4003_for_it_are_one_event(
 
 def test_f68_a_close_code_of_a_connection_that_we_are_leaving_is_no_news() -> None:
     rig = Rig().live()
-    session_id = rig.session._known
+    session_id = rig.session.standing.known
     rig.do(InvalidSession(resumable=True))
     rig.lose(4003)
-    assert rig.session._known == session_id is not None
+    assert rig.session.standing.known == session_id is not None
     assert rig.redial() == Dial(NEW_RESUME_URL)
 
 

@@ -213,12 +213,12 @@ class Lean:
             case do.Dial():
                 self._dial(shard, effect.resume_url)
             case do.SendBeat():
-                self._send(shard, beat_payload(shard.session.seq))
+                self._send(shard, beat_payload(shard.session.standing.seq))
             case do.SendIdentify():
                 self._heard(shard, c.PermitUsed(0.0))
                 self._send(shard, identify_payload(job(shard=shard.id, shards=len(self.shards))))
             case do.SendResume():
-                self._send(shard, resume_payload(job(), effect.session_id, shard.session.seq))
+                self._send(shard, resume_payload(job(), effect.session_id, shard.session.standing.seq))
             case do.Hangup():
                 self._leave(shard, effect.code)
                 self.at(self.now, lambda: self._step(shard, Lost(None)))
@@ -307,7 +307,7 @@ class Lean:
             elif said.name == "RESUMED":
                 self._step(shard, Resumed(said.seq))
             else:
-                shard.session.accept(said.seq, self.now)
+                shard.session.standing.accept(said.seq, self.now)
 
     # What people see
 

@@ -59,7 +59,7 @@ class Rig:
     def dispatch(self, *seqs: int) -> list[int]:
         """Let dispatches come; return the seqs that are to be delivered."""
         self.session.heartbeat.heard(self.now)
-        return [seq for seq in seqs if self.session.accept(seq, self.now)]
+        return [seq for seq in seqs if self.session.standing.accept(seq, self.now)]
 
     def run_for(self, seconds: float, *, acks: bool = False, dispatch_every: float | None = None) -> None:
         """Let time pass, timer by timer.
@@ -77,7 +77,7 @@ class Rig:
             self.now = max(self.now, min(moments))
             if inbound is not None and dispatch_every is not None and inbound <= self.now:
                 self.session.heartbeat.heard(self.now)
-                self.session.accept(100_000 + int(self.now * 10), self.now)
+                self.session.standing.accept(100_000 + int(self.now * 10), self.now)
                 inbound += dispatch_every
                 continue
             if SendBeat() in self.do(Tick()) and acks:
@@ -140,7 +140,7 @@ class Rig:
 
     @property
     def seq(self) -> int | None:
-        return self.session._received_seq
+        return self.session.standing.received_seq
 
     def lose(self, code: int | None = None) -> list[Effect]:
         return self.do(Lost(code))

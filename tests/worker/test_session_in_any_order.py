@@ -94,7 +94,7 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(seq=SEQS)
     def dispatch(self, seq: int) -> None:
         self.session.heartbeat.heard(self.now)
-        if self.session.accept(seq, self.now):
+        if self.session.standing.accept(seq, self.now):
             self.delivers(seq)
 
     @rule(

@@ -190,9 +190,9 @@ class Drive:
         name, seq = head
         if name in _SPECIAL and self._special(head, payload, now, at):
             return
-        if self._session.accept(seq, now):
+        if self._session.standing.accept(seq, now):
             self.event_at = now
-            self._outlet.dispatch(name, payload, self._session.number, seq, at)
+            self._outlet.dispatch(name, payload, self._session.standing.number, seq, at)
 
     def _special(self, head: Dispatch, payload: bytes, now: float, at: float) -> bool:
         """Act on a dispatch that is more than news; say whether that is all that is to be done with it."""
@@ -251,7 +251,7 @@ class Drive:
             case do.Deliver():
                 assert self._at_hand is not None, "only a dispatch is delivered"
                 head, payload, at = self._at_hand
-                self._outlet.dispatch(head.name, payload, self._session.number, head.seq, at)
+                self._outlet.dispatch(head.name, payload, self._session.standing.number, head.seq, at)
             case do.SendBeat():
                 self._send(beat_payload(self._seq))
             case do.Report():
@@ -323,8 +323,8 @@ class Drive:
     @property
     def _seq(self) -> int | None:
         """The session's last seq in the log; while the log lacks even its READY, the last received."""
-        if self._session.seq is None or self._writer.session != self._session.number:
-            return self._session.seq
+        if self._session.standing.seq is None or self._writer.session != self._session.standing.number:
+            return self._session.standing.seq
         return self._writer.seq
 
     def _send(self, payload: bytes) -> bool:
@@ -335,7 +335,7 @@ class Drive:
 
     def _report(self, report: do.Report) -> None:
         said = shard_state(self._job.shard, report.state, report.reason)
-        self._outlet.notice(SHARD_STATE, said, self._session.number)
+        self._outlet.notice(SHARD_STATE, said, self._session.standing.number)
         self._control.tell(c.StateChanged(report.state, report.reason, self._writer.degraded))
         if self._session.phase is Phase.LIVE:
             self._loop.call_soon(self.beacon)
@@ -344,7 +344,7 @@ class Drive:
 
     def beacon(self) -> None:
         """Publish a beacon."""
-        self._outlet.beacon(self._session.number)
+        self._outlet.beacon(self._session.standing.number)
 
     def pulse(self, unpushed: int) -> c.Pulse:
         """Return the figures of this moment."""
@@ -352,15 +352,15 @@ class Drive:
         return c.Pulse(
             events=self._outlet.events,
             unpushed=unpushed,
-            duplicates=self._session.duplicates,
-            gaps=self._session.gaps,
+            duplicates=self._session.standing.duplicates,
+            gaps=self._session.standing.gaps,
             unknown_ops=self._session.unknown_ops,
             latency_s=heartbeat.latency_s,
             event_age_s=None if self.event_at is None else now - self.event_at,
             ack_age_s=None if heartbeat.acked_at is None else now - heartbeat.acked_at,
             resumes=self.resumes,
             identifies=self.identifies,
-            session=self._session.number,
+            session=self._session.standing.number,
             offset=self._writer.next_offset - 1,
             degraded=self._writer.degraded,
         )

@@ -79,24 +79,18 @@ class Tick:
     """`due` has passed."""
 
 
-Event = (
-    Opened
-    | DialFailed
-    | Lost
-    | Faulty
-    | Resumed
-    | Permitted
-    | Conditions
-    | Slept
-    | Doubted
-    | Draining
-    | Tick
-    | Hello
+Said = (
+    Hello
     | Ack
     | BeatRequest
+    | Ready
+    | Resumed
+    | BareResumed
     | Reconnect
     | InvalidSession
     | UnknownOp
-    | Ready
-    | BareResumed
+    | Faulty
 )
+"""What the gateway says on a connection."""
+
+Event = Opened | DialFailed | Lost | Permitted | Conditions | Slept | Doubted | Draining | Tick | Said

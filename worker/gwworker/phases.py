@@ -1,4 +1,4 @@
-"""Where a shard can stand, and which moves are legal (pure). docs/session.md draws this."""
+"""Where a shard can stand, for how long, and which moves are legal (pure). docs/session.md draws this."""
 
 from __future__ import annotations
 
@@ -39,6 +39,16 @@ EDGES: Final[dict[Phase, frozenset[Phase]]] = {
     Phase.REFUSED: frozenset(),
 }
 """The only legal moves."""
+
+PATIENCE_S: Final[dict[Phase, float]] = {
+    Phase.DIALING: 15.0,
+    Phase.GREETING: 20.0,
+    Phase.IDENTIFYING: 90.0,
+    Phase.RESUMING: 60.0,
+    Phase.CLOSING: 2.0,
+}
+"""Seconds for which a phase may last in which nothing comes; the others may last for ever, and `OFFLINE` as
+long as there is reason to wait."""
 
 STATES: Final[dict[Phase, ShardState]] = {
     Phase.OFFLINE: ShardState.BACKOFF,

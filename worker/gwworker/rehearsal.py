@@ -86,7 +86,7 @@ def _session(job: Job) -> None:
     ):
         session.step(event, now)
     for seq in range(3, 3 + ROUNDS):
-        session.accept(seq, 72.0)
+        session.standing.accept(seq, 72.0)
     session.step(Draining("rehearsal"), 80.0)
     gateway_url(job.gateway_url, job.compression, plain_ok=job.plain_ok)
     identify_payload(job)
