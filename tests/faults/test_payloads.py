@@ -81,7 +81,7 @@ def test_f27_a_bomb_is_not_inflated_beyond_the_bound_and_the_session_kept(
         await scene.live()
         drive = scene.worker(0).drive
         assert drive is not None
-        inflater = drive._inflater
+        inflater = drive._line.inflater
         assert isinstance(inflater, ZlibStream | ZstdStream)
         assert inflater._max == 256 * MIB
         inflater._max = 8 * MIB  # the same, sooner

@@ -423,7 +423,7 @@ def test_a_disk_that_refuses_the_session_does_not_end_the_connection(tmp_path: P
             await visit.say(event(2))
             await rig.until_seq(2)
             assert load(tmp_path) is None
-            rig.drive._perform(Forget())
+            rig.drive._performer.perform(Forget())
             assert await visit.beat() == 2
 
     run(main())

@@ -13,17 +13,7 @@ from typing import Final
 from gwcluster.wire.control import Conditions
 from gwworker.conversation import Conversation
 from gwworker.effects import Abort, Dial, Effect, ReturnPermit, Say, SendBeat
-from gwworker.events import (
-    DialFailed,
-    Doubted,
-    Draining,
-    Event,
-    Lost,
-    Opened,
-    Permitted,
-    Slept,
-    Tick,
-)
+from gwworker.events import DialFailed, Doubted, Draining, Event, Lost, Opened, Permitted, Slept, Tick
 from gwworker.heartbeat import Heartbeat, Verdict
 from gwworker.leaving import Leaving
 from gwworker.phases import PATIENCE_S, Phase
