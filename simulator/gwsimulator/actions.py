@@ -136,7 +136,7 @@ ACTIONS: Final[Mapping[str, Action]] = {
     # bytes and time
     "stall": Action(
         Controls.stall,
-        "neither read from {who} nor write to it, and leave the connection open",
+        "neither read from nor write to {who}, and leave the connection open",
         _STALL,
     ),
     "stall_reads": Action(
@@ -145,7 +145,7 @@ ACTIONS: Final[Mapping[str, Action]] = {
     "stall_writes": Action(
         Controls.stall, "stop writing to {who}, and go on reading", _STALL, fixed={"reads": False}
     ),
-    "go_on": Action(Controls.stall, "read from {who} and write again", fixed={"stalled": False}),
+    "go_on": Action(Controls.stall, "read from and write to {who} again", fixed={"stalled": False}),
     "drip": Action(
         Controls.drip,
         "write slowly to {who}",

@@ -72,7 +72,7 @@ class Step:
                 who = f"shard {one}"
             case several:
                 who = f"shards {_listed(several)}"
-        parts = [f"{key} {value}" for key, value in self.written.items()]
+        parts = [f"{key}: {value}" for key, value in self.written.items()]
         if self.stagger_s:
             parts.append(f"{self.together} at a time, {self.stagger_s:g} s apart")
         if self.times > 1:

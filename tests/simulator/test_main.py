@@ -120,7 +120,7 @@ def test_a_scenario_is_said_while_it_is_played_and_summed_up_at_the_end(tmp_path
         assert process.wait(5) == 0
         rest = process.stderr.read()
     assert [line.split("s  ")[-1].strip() for line in said[:3]] == [
-        "let REST fail (status 503)",
+        "let REST fail (status: 503)",
         "that was it",
         "mine is over",
     ]

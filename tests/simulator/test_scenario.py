@@ -39,7 +39,7 @@ def test_what_would_come_after_the_end_of_a_round_is_left_out() -> None:
 def test_a_step_says_what_it_does_to_whom_how_and_how_often() -> None:
     close = ACTIONS["close"]
     assert Step(0.0, action=close, written={"code": "4000"}, shards=(0, 1, 2, 3)).words() == (
-        "close the connection of shards 0 to 3 (code 4000)"
+        "close the connection of shards 0 to 3 (code: 4000)"
     )
     assert Step(0.0, action=ACTIONS["op7"], shards=(5,)).words() == "ask shard 5 to reconnect (op 7)"
     assert Step(0.0, action=ACTIONS["op7"], shards=(5, 7)).words().startswith("ask shards 5, 7 to")
