@@ -150,7 +150,7 @@ def test_f36_more_requests_than_the_send_limit_allows_are_left_unanswered(tmp_pa
             scene.sim.op1(0, times=5)
             await scene.run_for(0.5)
         answered = len(beats_since(scene, asked))
-        assert 100 <= answered < 120  # 300 were asked for; 120 payloads fit into 60 s, IDENTIFY among them
+        assert 45 <= answered < 60  # 300 were asked for; 120 payloads fit into 60 s, and others need room
         await scene.run_for(2 * INTERVAL_S)
         assert_undisturbed(scene)
 

@@ -98,8 +98,21 @@ def test_a_peer_that_wants_a_thousand_beats_gets_what_is_left() -> None:
     while budget.may_answer(START):
         budget.note(START)
         answers += 1
-    assert answers == 118  # two are left for beats
-    assert spend(budget, START) == 0
+    assert answers == 50
+    assert spend(budget, START) == 68  # two more are left for beats
+
+
+def test_beats_of_a_second_fit_in_although_every_request_was_answered_before() -> None:
+    budget = connected()
+    while budget.may_answer(START):
+        budget.note(START)
+    budget.adopt(1.0)
+    sent = 50
+    for second in range(60):
+        budget.note(START + second)
+        sent += 1
+    assert sent <= 120
+    assert not budget.may_answer(START + 59.0)
 
 
 def test_a_new_connection_begins_with_nothing_sent() -> None:

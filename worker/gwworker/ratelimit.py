@@ -22,6 +22,10 @@ _HANDSHAKE: Final = 1
 _ANSWERS: Final = 3
 """Answers to op 1 that stay possible within a minute however many commands are sent."""
 
+_MOST_ANSWERED: Final = 50
+"""So many beats in a minute and op 1 is answered no more. No gateway asks that often; and what is left is
+enough for the beats of any interval from a second up, should another Hello ask for one."""
+
 TIGHT_S: Final = 600.0
 """How long half the limit holds after Discord said that it was exceeded."""
 
@@ -62,6 +66,8 @@ class SendBudget:
     def may_answer(self, now: float) -> bool:
         """Say whether op 1 may be answered; if so, call `note`."""
         self._forget(now)
+        if len(self._others) >= _MOST_ANSWERED:
+            return False
         return len(self._commands) + len(self._others) + self._beats < self._limit(now)
 
     def room_for_command(self, now: float) -> bool:
