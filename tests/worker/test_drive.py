@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed
 from gwcluster.log.reader import Reader
 from gwcluster.log.session_state import SavedSession, load, save
 from gwcluster.log.writer import Writer
-from gwcluster.wire.control import AskPermit, Command, Message, Permit, PermitUsed
+from gwcluster.wire.control import AskPermit, Command, Message, Permit, PermitUsed, StateChanged
 from gwcluster.wire.exits import WorkerExit
 from gwworker.bus_link import Control, Fanin
 from gwworker.drive import Drive
@@ -451,5 +451,32 @@ def test_a_refusal_finishes_with_a_status_of_its_own(tmp_path: Path, code: int, 
             while not rig.finished:  # noqa: ASYNC110 - nothing tells
                 await asyncio.sleep(0.001)
             assert rig.finished == [status]
+
+    run(main())
+
+
+def test_when_the_coordinator_hears_of_ready_a_successor_could_resume_from_the_log(tmp_path: Path) -> None:
+    class Watching(Permissive):
+        """A coordinator that looks into the log in the moment in which it is told."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.found: list[tuple[int, list[str]]] = []
+
+        def tell(self, message: Message) -> None:
+            super().tell(message)
+            if isinstance(message, StateChanged) and message.state == "live":
+                reader, saved = Reader(tmp_path), load(tmp_path)
+                assert saved is not None
+                self.found.append((saved.session, [record.name for record in reader.records()]))
+
+    async def main() -> None:
+        rig = Rig(tmp_path)
+        rig.control = watching = Watching()
+        async with rig.at_work():
+            await live(rig)
+        ((session, names),) = watching.found
+        assert session == 1
+        assert "READY" in names
 
     run(main())

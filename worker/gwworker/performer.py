@@ -147,6 +147,7 @@ class Performer:
     def _report(self, report: do.Report) -> None:
         said = shard_state(self.job.shard, report.state, report.reason)
         self._outlet.notice(SHARD_STATE, said, self._standing.number)
+        self._outlet.flush()  # before it is told: who hears that a session is live must find it in the log
         self._control.tell(c.StateChanged(report.state, report.reason, self._writer.degraded))
         if self._standing.phase is Phase.LIVE:
             asyncio.get_running_loop().call_soon(self.beacon)
