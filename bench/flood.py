@@ -22,7 +22,6 @@ from gwsimulator import payloads
 from gwsimulator.snowflakes import snowflake
 
 HEARTBEAT_MS = 41_250
-BYTES = 1024
 
 
 def messages(count: int, seed: int) -> Iterator[bytes]:

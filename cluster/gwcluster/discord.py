@@ -18,10 +18,6 @@ from gwcluster.errors import GwclusterError, quoted
 API_VERSION: Final = 10
 """https://docs.discord.com/developers/reference#api-versioning"""
 
-EPOCH_MS: Final = 1_420_070_400_000
-"""First millisecond of 2015, from which snowflakes count.
-https://docs.discord.com/developers/reference#snowflakes"""
-
 
 class GatewayUrlError(GwclusterError):
     """A gateway address that must not be dialed; keep the one before it."""

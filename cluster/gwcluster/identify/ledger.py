@@ -204,9 +204,6 @@ class Ledger:
         rows = self._run("SELECT wall FROM moment WHERE name = ?", name)
         return float(rows[0][0]) if rows else None
 
-    def _set(self, name: str, wall: float) -> None:
-        self._run("INSERT OR REPLACE INTO moment VALUES (?, ?)", name, wall)
-
     def _run(self, statement: str, *values: object) -> list[tuple[float, ...]]:
         with self._failures():
             return self._db.execute(statement, values).fetchall()
