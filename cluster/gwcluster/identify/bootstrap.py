@@ -22,6 +22,7 @@ from gwcluster.identify.gateway_info import (
     decide,
 )
 from gwcluster.identify.ledger import LedgerError
+from gwcluster.spans import span
 
 REQUEST_TIMEOUT_S: Final = 10.0
 
@@ -136,12 +137,12 @@ async def ask_until_answered(
             case Ok(info):
                 log.info(
                     "Discord recommends %d shards, max_concurrency %d; "
-                    "%d of %d identifies are left, reset in %.0f s",
+                    "%d of %d identifies are left%s",
                     info.shards,
                     info.max_concurrency,
                     info.remaining,
                     info.total,
-                    info.reset_after_s,
+                    f", reset in {span(info.reset_after_s)}" if info.reset_after_s else "",
                 )
                 return info
             case Refused() as refused:

@@ -91,7 +91,7 @@ class Outlook:
                 f"`run` resumes {len(start.resumable)} shards at once; shards {ranges(start.identifying)} "
                 "wait until Discord answers"
             )
-        return Hitch(f"Discord was not asked, or did not answer: {silence}", remedy)
+        return Hitch(f"Nothing from Discord: {silence}", remedy)
 
     def _short(self, start: Start, budget: Budget, lack: str) -> Hitch:
         if refusal(start, lack, fresh=False) is not None:
