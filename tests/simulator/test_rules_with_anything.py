@@ -69,4 +69,6 @@ def test_any_messages_in_any_order_are_judged(messages: list[tuple[int, Any]], i
 @example('{"op":1}'.encode("utf-16"))
 def test_any_bytes_are_judged(data: bytes) -> None:
     rig = Rig()
-    rig.send_raw(rig.dial(), data)
+    link = rig.dial()
+    rig.send_raw(link, data)
+    assert (link in rig.ended) == (rig.gateway.links.get(link) is None)

@@ -1,6 +1,6 @@
-"""The nursery (does): a process that has imported everything a worker needs, and forks workers.
+"""The nursery (does): loads all of a worker's code once, and forks workers.
 
-A fork shares those pages with all its siblings, so a shard costs a few megabytes instead of a whole
+A fork shares the pages of it with all its siblings, so a shard costs a few megabytes instead of a whole
 interpreter. That holds only while nothing here writes to them: no threads, no event loop, no ZeroMQ
 context before a fork, and a heap that the garbage collector no longer walks.
 """

@@ -1,4 +1,4 @@
-"""Stops a cluster that burns identifies without gaining shards (pure).
+"""Opens when too many identifies of a day brought no shard that lasted (pure).
 
 The reserve stops such a cluster too, but only when the day's budget is gone, and with it every shard
 that needs an identify for a good reason.

@@ -27,10 +27,10 @@ class Header:
         shard, shards: shard id, from 0, and shard count.
         epoch: 16 hex digits, the identity of the shard's log.
         offset: position in the log, from 0, contiguous.
-        prev: offset of the previous event of the same name on this shard, or None for the first.
+        prev: where this shard's last event of that name is; None: there was none before.
         session: counts sessions within the epoch, from 1; 0 before the first.
         seq: Discord's `s`, comparable only within one session; None for our own notices.
-        at: Unix seconds at which the worker had received the event.
+        at: when the worker had all of it, in Unix seconds.
     """
 
     shard: int
