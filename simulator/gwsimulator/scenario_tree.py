@@ -17,7 +17,7 @@ MAX_BYTES: Final = 256 * 1024
 
 
 class ScenarioError(Exception):
-    """A scenario can't be played; each problem is a line that says where in the file, and what to write instead."""
+    """A scenario can't be played; each problem is a line: where in the file, and what to write instead."""
 
     def __init__(self, problems: list[str]) -> None:
         """Take the problems, in the order of the file."""

@@ -136,8 +136,7 @@ async def ask_until_answered(
         match decide(answer, now_wall=clock(), backoff=backoff, jitter=jitter, loopback_ok=loopback_ok):
             case Ok(info):
                 log.info(
-                    "Discord recommends %d shards, max_concurrency %d; "
-                    "%d of %d identifies are left%s",
+                    "Discord recommends %d shards, max_concurrency %d; %d of %d identifies are left%s",
                     info.shards,
                     info.max_concurrency,
                     info.remaining,
