@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 import click
 import zmq
@@ -15,6 +16,9 @@ import zmq
 from gwcluster.config import load
 from gwcluster.errors import WireError
 from gwcluster.wire.events import Header, decode_header, parse_topic
+
+LOOK_UP_MS: Final = 500
+"""A Ctrl-C that comes just before a wait begins doesn't end it, so no wait is for ever."""
 
 
 @click.command()
@@ -60,6 +64,8 @@ def _lines(
     sub: zmq.Socket[bytes], names: tuple[str, ...], shards: tuple[int, ...], as_json: bool
 ) -> Iterator[str]:
     while True:
+        while not sub.poll(LOOK_UP_MS):
+            pass
         frames = sub.recv_multipart()
         try:
             if len(frames) != 3:
