@@ -29,9 +29,12 @@ def shown(kind: str) -> list[str]:
 
 
 @pytest.mark.e2e
-def test_the_commands_and_the_file_on_the_page_rehearse_an_outage(tmp_path: Path) -> None:
+def test_the_commands_and_the_file_on_the_page_rehearse_an_outage(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     (tmp_path / "soon.yaml").write_text(SCENARIO)
-    environ = {**os.environ, "XDG_STATE_HOME": str(tmp_path / "state")}
+    state = tmp_path_factory.mktemp("s")  # short: the path of a socket in it has at most 107 bytes
+    environ = {**os.environ, "XDG_STATE_HOME": str(state)}
     simulator, cluster = (shlex.split(command) for command in shown("sh"))
     for command in (simulator, cluster):
         command[0] = str(Path(sys.executable).parent / command[0])
