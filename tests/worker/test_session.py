@@ -186,10 +186,10 @@ def test_beats_go_on_during_a_replay() -> None:
     assert len(rig.at(SendBeat)) == 15
 
 
-def test_a_beat_without_ack_ends_the_connection_but_not_the_session() -> None:
+def test_silence_after_a_heartbeat_costs_the_connection_and_not_the_session() -> None:
     # "terminate the connection with any close code besides 1000 or 1001 ... attempt to Resume"
     rig = Rig(SAVED).live(heartbeat_s=40.0).forget_log()
-    rig.run_for(62.0)  # a beat at 20 s, nobody answers, zombie at 60 s
+    rig.run_for(62.0)  # the beat at 20 s is still without an ACK when the next is due
     assert [(moment - START, effect) for moment, effect in rig.log] == [
         (20.0, SendBeat()),
         (60.0, Abort()),

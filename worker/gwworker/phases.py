@@ -11,16 +11,16 @@ from gwcluster.wire.notices import ShardState
 class Phase(enum.Enum):
     """Where the shard stands."""
 
-    OFFLINE = "no socket; dials at `due`"
-    DIALING = "TCP, TLS and websocket handshake under way"
-    GREETING = "socket open, Hello not seen"
-    QUEUED = "waiting for the coordinator's permit to identify"
-    IDENTIFYING = "IDENTIFY sent, READY not seen"
-    RESUMING = "RESUME sent, RESUMED not seen"
-    LIVE = "receiving events"
-    CLOSING = "our close frame sent, the socket not yet closed"
-    STOPPED = "asked to stop"
-    REFUSED = "Discord will not have us"
+    OFFLINE = "not connected, until the wait before the next dial is over"
+    DIALING = "connecting: TCP, TLS, websocket"
+    GREETING = "connected, waiting for Hello"
+    QUEUED = "greeted, waiting until the coordinator lets it identify"
+    IDENTIFYING = "waiting for READY, the answer to IDENTIFY"
+    RESUMING = "getting what it missed, until RESUMED ends it"
+    LIVE = "events come as they happen"
+    CLOSING = "we said goodbye, the other side hasn't yet"
+    STOPPED = "stopped, as it was asked to"
+    REFUSED = "turned away by Discord for good"
 
 
 OUT: Final = frozenset({Phase.OFFLINE, Phase.CLOSING, Phase.STOPPED, Phase.REFUSED})

@@ -77,7 +77,7 @@ class Session:
         return beat if deadline is None or (beat is not None and beat < deadline) else deadline
 
     def step(self, event: Event, now: float) -> list[Effect]:
-        """Apply one event at monotonic time `now` in seconds; return what to do, in order."""
+        """Take an event that happened at monotonic second `now`; return what is to be done, in order."""
         phase = self.standing.phase
         if phase in {Phase.STOPPED, Phase.REFUSED}:
             return [ReturnPermit()] if isinstance(event, Permitted) else []

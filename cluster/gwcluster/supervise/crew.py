@@ -17,6 +17,7 @@ from gwcluster.identify.permits import Permits
 from gwcluster.supervise.commands import Commands
 from gwcluster.supervise.farewells import Farewells
 from gwcluster.supervise.grapevine import Grapevine
+from gwcluster.supervise.headcount import Headcount
 from gwcluster.supervise.nursery_link import Listener, NurseryLink, WorkerLink
 from gwcluster.supervise.pulses import SILENT_S, Pulses
 from gwcluster.supervise.supervisor import Effect, Kill, Severity, Start, Supervisor, Verdict
@@ -95,7 +96,7 @@ class Crew:
         self._refusals: dict[int, str] = {}
         self._dying: dict[int, int] = {}
         self._news = asyncio.Event()
-        self._was_ready = False
+        self._headcount = Headcount()
 
     async def run(self) -> Exit:
         """Work until every worker has stopped, and none is to be started."""
@@ -150,15 +151,13 @@ class Crew:
         return shard in self._links
 
     def publish_counts(self) -> None:
-        """Tell subscribers how many shards are ready, and the log when it is all of them."""
+        """Tell subscribers how many shards are live, and the log when there is news; every few seconds."""
         counts = self.board.counts
         self._herald.cluster(counts)
-        ready = counts.ready == counts.total
-        if ready and not self._was_ready:
-            log.info("ready: all %d shards are live", counts.total)
-        elif self._was_ready and not ready and not self.supervisor.draining:
-            log.warning("%d of %d shards are live", counts.ready, counts.total)
-        self._was_ready = ready
+        if self.supervisor.draining:
+            return
+        if (said := self._headcount.look(counts, self._clock())) is not None:
+            log.log(*said)
 
     # The nursery and the workers say
 

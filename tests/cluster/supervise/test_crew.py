@@ -543,7 +543,7 @@ def test_an_unknown_state_and_a_message_of_the_wrong_kind_are_logged_and_change_
     assert errors == ["shard 0: unknown state 'asleep'", "shard 0: a Permit message is not for us"]
 
 
-def test_ready_is_said_when_all_are_live_and_again_only_after_one_was_not(
+def test_ready_is_said_when_all_are_live_and_again_after_one_was_not_for_a_while(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     rig = Rig(0, 1)
@@ -552,7 +552,11 @@ def test_ready_is_said_when_all_are_live_and_again_only_after_one_was_not(
         rig.live(0, 1, 0)
         rig.crew.publish_counts()
         rig.says(1, "backoff")
+        await asyncio.sleep(3.0)
+        rig.crew.publish_counts()
         rig.live(1)
+        await asyncio.sleep(3.0)
+        rig.crew.publish_counts()
         rig.drain()
 
     with caplog.at_level(logging.INFO, "gwcluster.supervise.crew"):
@@ -560,8 +564,8 @@ def test_ready_is_said_when_all_are_live_and_again_only_after_one_was_not(
     said = [record.getMessage() for record in caplog.records if "are live" in record.getMessage()]
     assert said == [
         "ready: all 2 shards are live",
-        "1 of 2 shards are live",
-        "ready: all 2 shards are live",
+        "only 1 of 2 shards are live, for 3 s",
+        "ready: all 2 shards are live again, after 3 s",
     ]
 
 
