@@ -155,8 +155,9 @@ def _duplicate(world: World) -> None:
     world.lost = True
     found = _some_segment(world)
     first = world.dice.choice((0, 1, 7, 2**40, 2**53, 2**64 - 1, 10**20 - 1))
-    if found.is_file() and not (other := world.folder / f"{first:020d}.log").is_dir():
-        shutil.copyfile(found, other) if other != found else None
+    other = world.folder / f"{first:020d}.log"
+    if found.is_file() and other != found and not (other.is_dir() or other.is_symlink()):
+        shutil.copyfile(found, other)
 
 
 def _foreign(world: World) -> None:

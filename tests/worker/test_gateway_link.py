@@ -491,3 +491,19 @@ def test_a_peer_that_ignores_our_close_is_left_to_its_caller() -> None:
 
 def test_64_mib_is_the_bound() -> None:
     assert gateway_link.MAX_MESSAGE_BYTES == 67_108_864
+
+
+def test_what_a_bad_handshake_says_is_quoted_and_cut() -> None:
+    async def main() -> None:
+        async def gateway(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            answer = await upgraded(reader)
+            writer.write(answer.replace(b"Upgrade: websocket", b"Upgrade: " + b"x" * 4000))
+            await reader.read()
+
+        async with raw_linked(gateway) as (_, heard):
+            await heard.until_news(1)
+            what, reason, _ = heard.news[0]
+            assert what == "dial failed"
+            assert len(str(reason)) < 150
+
+    run(main())

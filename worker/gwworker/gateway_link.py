@@ -205,7 +205,7 @@ class GatewayLink(asyncio.Protocol):
                 retry_after_s = max(retry_after_s, float(asked))
         reason = f"HTTP {response.status_code} {quoted(response.reason_phrase)} instead of a websocket"
         if response.status_code == 101:
-            reason = f"bad websocket handshake: {self._core.handshake_exc}"
+            reason = f"bad websocket handshake: {quoted(str(self._core.handshake_exc))}"
         self._end_unopened(reason, min(retry_after_s, MAX_RETRY_AFTER_S))
 
     def _end_unopened(self, reason: str, retry_after_s: float) -> None:
