@@ -168,6 +168,8 @@ def _rows(outlook: Outlook) -> list[tuple[str, str]]:
         rows.append(("reserve", f"{budget.reserve}, so {budget.spendable} may be spent"))
     if info is not None:
         rows.append(("reset", moment(now + info.reset_after_s, now)))
+    if outlook.silence is not None and not outlook.hitches:  # no shard needs it now, but somebody will
+        rows.append(("Discord", f"doesn't answer: {outlook.silence}"))
     if outlook.not_before is not None:
         rows.append(("REST", f"not before {moment(outlook.not_before, now)}"))
     rows.append(("breaker", _breaker(outlook)))

@@ -70,6 +70,10 @@ def test_beside_a_running_cluster_it_tells_what_a_restart_costs_and_disturbs_not
         assert (document["spent_24h"], document["remaining"]) == (2, 998)
         before = cluster.text()
         assert f"process {cluster.pid}; this is about its restart" in plan(cluster).stdout
+        sim.rest_fault(status=503, times=1)
+        unanswered = plan(cluster)
+        assert unanswered.returncode == 0, "a restart needs no answer"
+        assert "doesn't answer" in unanswered.stdout
         assert cluster.text() == before
         assert cluster.stop() == 0
 
