@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from gwcluster.identify.ledger import Ledger
-from gwsimulator import Settings, in_thread
+from gwsimulator import Settings
 from support.cluster import Cluster, running
+from support.discord import discord
 
 
 def plan(cluster: Cluster, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -34,7 +35,7 @@ def planned(cluster: Cluster) -> tuple[int, dict[str, Any]]:
 
 
 def test_a_cold_start_is_counted_timed_and_allowed_and_nothing_is_left_behind(tmp_path: Path) -> None:
-    with in_thread(Settings(shards=64, max_concurrency=16)) as sim:
+    with discord(Settings(shards=64, max_concurrency=16)) as sim:
         cluster = Cluster(tmp_path, sim.api)
         status, document = planned(cluster)
         done = plan(cluster)
@@ -50,7 +51,7 @@ def test_a_cold_start_is_counted_timed_and_allowed_and_nothing_is_left_behind(tm
 
 
 def test_a_budget_that_is_short_is_1_with_reason_and_remedy(tmp_path: Path) -> None:
-    with in_thread(Settings(shards=64, max_concurrency=1, identifies_used=880)) as sim:
+    with discord(Settings(shards=64, max_concurrency=1, identifies_used=880)) as sim:
         done = plan(Cluster(tmp_path, sim.api))
     text = " ".join(done.stdout.split())
     assert done.returncode == 1
@@ -61,7 +62,7 @@ def test_a_budget_that_is_short_is_1_with_reason_and_remedy(tmp_path: Path) -> N
 
 
 def test_beside_a_running_cluster_it_tells_what_a_restart_costs_and_disturbs_nothing(tmp_path: Path) -> None:
-    with in_thread(Settings(shards=2, max_concurrency=2)) as sim, running(tmp_path, sim.api) as cluster:
+    with discord(Settings(shards=2, max_concurrency=2)) as sim, running(tmp_path, sim.api) as cluster:
         cluster.wait_ready()
         status, document = planned(cluster)
         assert (status, document["may_start"]) == (0, True)
@@ -79,7 +80,7 @@ def test_beside_a_running_cluster_it_tells_what_a_restart_costs_and_disturbs_not
 
 
 def test_a_token_that_discord_refuses_is_64(tmp_path: Path) -> None:
-    with in_thread(Settings(token="another")) as sim:
+    with discord(Settings(token="another"), violated={"authorization"}) as sim:
         cluster = Cluster(tmp_path, sim.api)
         done, (status, document) = plan(cluster), planned(cluster)
     assert (done.returncode, status) == (64, 64)
@@ -94,7 +95,7 @@ def test_a_discord_that_does_not_answer_is_1_and_says_so(tmp_path: Path) -> None
 
 
 def test_a_discord_that_must_not_be_asked_is_not_asked(tmp_path: Path) -> None:
-    with in_thread(Settings(shards=2)) as sim:
+    with discord(Settings(shards=2)) as sim:
         cluster = Cluster(tmp_path, sim.api)
         cluster.state.mkdir()
         ledger = Ledger(cluster.state / "identify.sqlite", clock=time.time)

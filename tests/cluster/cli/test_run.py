@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from gwsimulator import Settings, in_thread
+from gwsimulator import Settings
 from support.cluster import Cluster, running, until
+from support.discord import discord
 
 NOBODY = "http://127.0.0.1:9/api/v10"
 
@@ -86,7 +87,7 @@ def test_an_events_address_that_is_taken_is_1_and_named(tmp_path: Path) -> None:
 
 
 def test_shards_beyond_what_discord_recommends_are_1_and_told_the_bounds(tmp_path: Path) -> None:
-    with in_thread(Settings(shards=4)) as sim:
+    with discord(Settings(shards=4)) as sim:
         cluster = Cluster(tmp_path, sim.api, shards="{ids: 2-5}")
         assert status_of(cluster) == 1
         assert sim.ledger.connections == []
@@ -121,7 +122,7 @@ def test_a_stop_between_two_attempts_is_0_too(tmp_path: Path) -> None:
 
 
 def test_each_line_of_a_json_log_is_an_object_with_time_level_logger_and_text(tmp_path: Path) -> None:
-    with in_thread(Settings(shards=2, max_concurrency=2)) as sim:
+    with discord(Settings(shards=2, max_concurrency=2)) as sim:
         cluster = Cluster(tmp_path, sim.api)
         cluster.start("--log-format", "json")
         try:
@@ -158,7 +159,7 @@ def test_a_simulator_that_does_not_start_is_1_in_words(tmp_path: Path) -> None:
 
 
 def test_a_fresh_start_for_which_too_little_is_left_is_1_with_the_numbers(tmp_path: Path) -> None:
-    with in_thread(Settings(shards=2, identifies_used=899)) as sim:
+    with discord(Settings(shards=2, identifies_used=899)) as sim:
         cluster = Cluster(tmp_path, sim.api)
         assert status_of(cluster, "--fresh") == 1
         assert sim.ledger.connections == []
@@ -170,7 +171,7 @@ def test_a_fresh_start_for_which_too_little_is_left_is_1_with_the_numbers(tmp_pa
 
 
 def test_the_operator_may_let_a_start_have_of_the_reserve(tmp_path: Path) -> None:
-    with in_thread(Settings(shards=2, max_concurrency=2, identifies_used=899)) as sim:
+    with discord(Settings(shards=2, max_concurrency=2, identifies_used=899)) as sim:
         cluster = Cluster(tmp_path, sim.api)
         process = cluster.start("--use-reserve")
         try:
