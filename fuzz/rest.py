@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import socket
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -17,6 +18,9 @@ from gwcluster.backoff import Backoff
 from gwcluster.discord import GatewayUrlError, gateway_url
 from gwcluster.identify.gateway_info import LONGEST_WAIT_S, Ok, Refused, RestAnswer, Retry, decide
 from gwcluster.identify.known import Known, decode
+
+_HOME: Final = bytes(15) + b"\1"
+"""The address ::1, however it is written."""
 
 STATUSES: Final = (None, 200, 200, 200, 401, 403, 429, 429, 429, 500, 502, 301, 204, 0, 999)
 WAITS: Final = (
@@ -124,9 +128,9 @@ def _leads_home(url: str, *, loopback_ok: bool) -> None:
     discord = parts.hostname in {"discord.gg", "discord.com"} or parts.hostname.endswith(
         (".discord.gg", ".discord.com")
     )
-    home = parts.hostname in {"localhost", "::1"} or parts.hostname.startswith(
-        ("127.", "::1%", "::ffff:127.")
-    )
+    home = parts.hostname == "localhost" or parts.hostname.startswith(("127.", "::ffff:127."))
+    if ":" in parts.hostname and not home:
+        home = socket.inet_pton(socket.AF_INET6, parts.hostname.partition("%")[0]) == _HOME
     assert (discord and parts.scheme == "wss") or (home and loopback_ok), f"leads to {parts.hostname}"
     assert url.isascii()
 

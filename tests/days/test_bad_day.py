@@ -52,9 +52,8 @@ def test_a_day_of_dropped_connections_refused_resumes_and_op_9_leaves_the_reserv
     settings = Settings(
         shards=64, guilds=0, max_concurrency=1, seed=3, session_ttl_s=600.0, heartbeat_interval_ms=120_000
     )
-    day = Lean(tmp_path, settings, reserve=0.1)
-    Trouble(day, seed=5)
-    with day.listening():
+    with Lean(tmp_path, settings, reserve=0.1) as day, day.listening():
+        Trouble(day, seed=5)
         day.run_until(START + 24 * HOUR_S)
     said = [line for _, line in day.said]
     sent = Counter(one.outcome for one in day.seen.identifies)
@@ -73,11 +72,11 @@ def test_the_day_after_a_bad_day_everything_comes_back_within_the_budget(tmp_pat
     settings = Settings(
         shards=16, guilds=0, seed=4, daily_limit=200, session_ttl_s=600.0, heartbeat_interval_ms=600_000
     )
-    day = Lean(tmp_path, settings, reserve=0.1)
-    trouble = Trouble(day, seed=6)
-    day.run_until(START + 6 * HOUR_S)
-    assert len(day.seen.identifies) == 180
-    trouble.over = True
-    day.run_until(START + 26 * HOUR_S)
+    with Lean(tmp_path, settings, reserve=0.1) as day:
+        trouble = Trouble(day, seed=6)
+        day.run_until(START + 6 * HOUR_S)
+        assert len(day.seen.identifies) == 180
+        trouble.over = True
+        day.run_until(START + 26 * HOUR_S)
     assert day.live == 16, "Discord's reset brought the budget back, and the shards with it"
     assert broken(day.seen, settings, reserve=20, until=day.now) == []

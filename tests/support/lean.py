@@ -124,6 +124,12 @@ class Lean:
         self._ask()
         self.at(self.now + REST_EVERY_S, self._ask_if_due)
 
+    def __enter__(self) -> Lean:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.ledger.close()
+
     def clock(self) -> float:
         return self.now
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import random
@@ -60,7 +61,14 @@ def command(ctx: click.Context, file: Path, as_json: bool) -> None:
 
 async def _outlook(config: Config, now: float) -> Outlook | Refused:
     path = ledger_in(config.state)
-    ledger = Ledger(path, clock=time.time, copy=True) if path.exists() else None
+    with contextlib.ExitStack() as stack:
+        ledger: Ledger | None = None
+        if path.exists():
+            ledger = stack.enter_context(contextlib.closing(Ledger(path, clock=time.time, copy=True)))
+        return await _outlook_by(ledger, config, now)
+
+
+async def _outlook_by(ledger: Ledger | None, config: Config, now: float) -> Outlook | Refused:
     not_before = ledger.not_before if ledger else None
     answer = await _ask(config, now) if not_before is None else _forbidden(not_before, now)
     if isinstance(answer, Refused):
