@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import selectors
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -35,6 +34,7 @@ from gwcluster.wire.control import (
     SentAway,
     StateChanged,
 )
+from gwsimulator import virtual_time
 from support.jobs import job
 
 SIGTERM, SIGKILL = 15, 9
@@ -42,27 +42,22 @@ PULSE = Pulse(0, 0, 0, 0, 0, None, None, None, 0, 0, 1, 0, None)
 DONE, FAILED, REFUSED, SHARD_REFUSED = 0, 1, 64, 65
 
 
-class Clock(selectors.SelectSelector):
-    """Fake time of an event loop: when everybody waits, it is at once the moment they wait for."""
+class Clock:
+    """Virtual seconds of the loop in which the story is played, also when that is over."""
 
-    now = 10_000.0
+    def __init__(self) -> None:
+        self._loop: virtual_time.VirtualLoop | None = None
+
+    @property
+    def now(self) -> float:
+        return virtual_time.START if self._loop is None else self._loop.time()
 
     def __call__(self) -> float:
         return self.now
 
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        assert timeout is not None, "everybody waits, for nothing"
-        self.now += max(0.0, timeout)
-        return super().select(0)
-
-
-class Loop(asyncio.SelectorEventLoop):
-    def __init__(self, clock: Clock) -> None:
-        self.clock = clock
-        super().__init__(clock)
-
-    def time(self) -> float:
-        return self.clock.now
+    def loop(self) -> virtual_time.VirtualLoop:
+        self._loop = virtual_time.VirtualLoop()
+        return self._loop
 
 
 @dataclass
@@ -206,7 +201,7 @@ class Rig:
             finally:
                 pulsing.cancel()
 
-        with asyncio.Runner(loop_factory=lambda: Loop(self.clock)) as runner:
+        with asyncio.Runner(loop_factory=self.clock.loop) as runner:
             return runner.run(both())
 
     async def _pulse(self) -> None:
