@@ -165,7 +165,7 @@ class Conversation:
     def _reconnect(self, now: float) -> list[Effect]:
         if self._standing.phase is Phase.GREETING:
             # A draining node that a load balancer still feeds: pause, so that the next dial meets another.
-            self._blame_greeting(now)
+            self._redial.host_spoiled_greeting(now)
             self._pause()
         else:
             self._redial.at_once(now)
