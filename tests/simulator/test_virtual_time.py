@@ -47,6 +47,16 @@ def test_the_clock_stands_still_while_a_thread_works() -> None:
     assert virtual_time.run(main()) == 10_000.0
 
 
+def test_threads_that_end_late_are_waited_for_at_the_end() -> None:
+    async def main() -> None:
+        # Cancelled, so nobody waits for the thread before the loop is closed.
+        sleeping = asyncio.create_task(asyncio.to_thread(time.sleep, 0.1))
+        await asyncio.sleep(0.0)
+        sleeping.cancel()
+
+    virtual_time.run(main())
+
+
 def test_bytes_on_the_loopback_arrive_before_the_clock_jumps() -> None:
     async def main() -> list[tuple[float, int | None]]:
         loop = asyncio.get_running_loop()
