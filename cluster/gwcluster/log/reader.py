@@ -2,48 +2,32 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from gwcluster.errors import LogError
-from gwcluster.log.record import EVENT, HOLE, NO_SEQ, Entry, Scan, hole_end
-from gwcluster.log.segments import read_first, segment_paths
-from gwcluster.log.state import State, decode_start
+from gwcluster.log.page import Expired, Hole, Page, Record
+from gwcluster.log.segments import MAX_OFFSET, segment_paths
+from gwcluster.log.survey import Passed, Step, Survey, following_offset
 
+LOOK_BYTES: Final = 8 << 20
+"""A question ends behind so much that was read, so that none takes long; a little more where it has to."""
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One event as it was published.
-
-    Attributes:
-        name: event name; with the shard it makes the topic.
-        header, payload: frames 1 and 2.
-        offset, session, seq, at: what the header says.
-    """
-
-    name: str
-    header: bytes
-    payload: bytes
-    offset: int
-    session: int
-    seq: int | None
-    at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Hole:
-    """Offsets, from `first` to `last`, that may have been published but are not in the log."""
-
-    first: int
-    last: int
+_ALL: Final = 1000
+_ALL_BYTES: Final = 1 << 20
 
 
 class Reader:
-    """Looks into the log in `folder`. Every answer is as fresh as the question; nothing is kept open."""
+    """Looks into the log in `folder`. Every answer is as fresh as the question; no file is kept open.
+
+    It remembers, sparsely, where in the segments the offsets are. One thread at a time uses it.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._surveys: dict[int, Survey] = {}
 
     @property
     def epoch(self) -> str:
@@ -52,10 +36,7 @@ class Reader:
         Raises:
             LogError: there is no log, or the disk can't read it.
         """
-        for first, path in reversed(self._paths()):
-            if (state := _beginning(first, path)) is not None:
-                return state.epoch
-        raise LogError(f"there is no log in {self._folder}")
+        return self._beginning(self._list())[0]
 
     @property
     def oldest(self) -> int:
@@ -64,11 +45,8 @@ class Reader:
         Raises:
             LogError: there is no log, or the disk can't read it.
         """
-        epoch = self.epoch
-        for first, path in self._paths():
-            if (found := _beginning(first, path)) is not None and found.epoch == epoch:
-                return first
-        raise LogError(f"the log in {self._folder} is being removed")
+        listed = self._list()
+        return self._oldest(listed, self._beginning(listed)[0])
 
     @property
     def last(self) -> int | None:
@@ -77,14 +55,8 @@ class Reader:
         Raises:
             LogError: there is no log, or the disk can't read it.
         """
-        epoch = self.epoch
-        for first, path in reversed(self._paths()):
-            position = None
-            for position, event in _walk(first, _read(path), epoch):
-                position += event is not None
-            if position is not None:
-                return position - 1 if position > 0 else None
-        raise LogError(f"the log in {self._folder} is being removed")
+        listed = self._list()
+        return self._newest(listed, self._beginning(listed)[0])
 
     def records(self, after: int | None = None) -> Iterator[Record]:
         """Iterate over the events after offset `after`, or over all, up to what is written by now.
@@ -99,84 +71,176 @@ class Reader:
     def entries(self, after: int | None = None) -> Iterator[Record | Hole]:
         """Iterate like `records`, and say in its place which offsets are not in the log.
 
-        With `after`, expired offsets behind it are a hole as well. A record that fails its check is never
-        given out: what follows it in its segment is a hole.
+        With `after`, expired offsets behind it are a hole as well. A record that fails its check, or stands
+        where it doesn't belong, is never given out.
 
         Raises:
+            LogError: there is no log, the disk can't read it, or it starts anew meanwhile.
+        """
+        epoch, end, position = None, None, 0 if after is None else after + 1
+        while True:
+            try:
+                page = self.read(after, names=None, limit=_ALL, max_bytes=_ALL_BYTES)
+            except Expired as expired:
+                yield Hole(position, expired.oldest - 1)
+                after, position = expired.oldest - 1, expired.oldest
+                continue
+            if epoch is None:
+                epoch, end = page.epoch, page.newest
+            if page.epoch != epoch:
+                raise LogError(f"the log in {self._folder} has started anew")
+            yield from _merged(page)
+            if end is None or page.last is None or page.last >= end:
+                return
+            after, position = page.last, page.last + 1
+
+    def read(self, after: int | None, *, names: frozenset[str] | None, limit: int, max_bytes: int) -> Page:
+        """Return the events after an offset, and which offsets are missing among them.
+
+        Args:
+            after: None: from the oldest that is left.
+            names: only events of these; None: all.
+            limit: most events.
+            max_bytes: most bytes of their frames; a single event may have more.
+
+        Raises:
+            Expired: what would come next has expired.
             LogError: there is no log, or the disk can't read it.
         """
-        epoch = self.epoch
-        # Listed before any of them is read: a segment that another one follows in this list is complete.
-        paths = self._paths()
-        expected = None if after is None else after + 1
-        if expected is not None:
-            paths = paths[sum(first <= expected for first, _ in paths[1:]) :]
-        for first, path in paths:
-            data = _read(path)
-            for position, event in _walk(first, data, epoch):
-                if expected is None or position > expected:
-                    if expected is not None:
-                        yield Hole(expected, position - 1)
-                    expected = position
-                if event is not None and position == expected:
-                    yield _record(event, data)
-                    expected += 1
+        listed = self._list()
+        epoch, shard = self._beginning(listed)
+        oldest, newest = self._oldest(listed, epoch), self._newest(listed, epoch)
+        if after is not None and after + 1 < oldest:
+            raise Expired(after, oldest)
+        filling = _Filling(oldest if after is None else after + 1, limit, max_bytes, len(f".{shard}."))
+        wanted = None if names is None else frozenset(name.encode() for name in names)
+        if newest is not None and filling.position <= newest and limit > 0:
+            for step in self._steps(listed, epoch, filling.position, wanted):
+                if not filling.take(step):
+                    break
+        last = filling.position - 1 if filling.position > 0 else None
+        if filling.records and last is not None and newest is not None:
+            newest = max(newest, last)  # it has grown meanwhile
+        more = newest is not None and (last is None or last < newest)
+        return Page(epoch, filling.records, filling.holes, last, more, oldest, newest)
 
-    def _paths(self) -> list[tuple[int, Path]]:
+    def _steps(
+        self, listed: list[Survey], epoch: str, position: int, names: frozenset[bytes] | None
+    ) -> Iterator[Step]:
+        """Iterate over what there is from offset `position` on, but end behind `LOOK_BYTES`."""
+        spent = 0
+        at = self._holding(listed, epoch, position)
+        while at is not None:
+            survey, following = listed[at], self._following(listed, epoch, at)
+            upper = MAX_OFFSET if following is None else listed[following].first
+            if position < survey.first:
+                yield Hole(position, survey.first - 1)
+                position = survey.first
+            survey.indexed = survey.served = 0
+            with survey.opened() as there:
+                for step in survey.steps(epoch, upper, position, names) if there else ():
+                    position = following_offset(step)
+                    yield step
+                    if isinstance(step, Passed) and spent + survey.served >= LOOK_BYTES:
+                        return
+            spent += max(survey.indexed, survey.served)
+            if following is not None and position < upper:
+                yield Hole(position, upper - 1)
+                position = upper
+            at = following if spent < LOOK_BYTES else None
+
+    # The folder
+
+    def _list(self) -> list[Survey]:
+        """Return the segments, oldest first.
+
+        One that another follows in this list is complete: it is listed before any of them is read.
+        """
         try:
-            return segment_paths(self._folder)
+            paths = segment_paths(self._folder)
         except OSError as error:
+            self._surveys.clear()
             raise LogError(f"there is no log in {self._folder}: {error}") from error
+        known = self._surveys
+        self._surveys = {first: known.get(first) or Survey(first, path) for first, path in paths}
+        return list(self._surveys.values())
+
+    def _beginning(self, listed: list[Survey]) -> tuple[str, int]:
+        """Return the log's epoch and shard."""
+        for survey in reversed(listed):
+            with survey.opened():
+                state = survey.state
+            if state is not None and state.next_offset == survey.first:
+                return state.epoch, state.shard
+        raise LogError(f"there is no log in {self._folder}")
+
+    def _oldest(self, listed: list[Survey], epoch: str) -> int:
+        at = self._following(listed, epoch, -1)
+        if at is None:
+            raise LogError(f"the log in {self._folder} is being removed")
+        return listed[at].first
+
+    def _newest(self, listed: list[Survey], epoch: str) -> int | None:
+        for survey in reversed(listed):
+            with survey.opened() as there:
+                if there and survey.belongs(epoch):
+                    following = survey.index(epoch, MAX_OFFSET).next
+                    return following - 1 if following > 0 else None
+        raise LogError(f"the log in {self._folder} is being removed")
+
+    def _holding(self, listed: list[Survey], epoch: str, position: int) -> int | None:
+        """Return which segment is the last that begins at or before an offset, or else the first."""
+        for at in reversed(range(len(listed))):
+            if listed[at].first <= position and _belongs(listed[at], epoch):
+                return at
+        return self._following(listed, epoch, -1)
+
+    def _following(self, listed: list[Survey], epoch: str, at: int) -> int | None:
+        return next((i for i in range(at + 1, len(listed)) if _belongs(listed[i], epoch)), None)
 
 
-def _walk(first: int, data: bytes, epoch: str) -> Iterator[tuple[int, Entry | None]]:
-    """Iterate over the offsets at which a segment of `epoch` stands, and the event there, if there is one.
+class _Filling:
+    """A page that is being filled; `position` is the offset that comes next."""
 
-    A segment under the name of another one, `first`, is nobody's.
-    """
-    entries = iter(Scan(data))
-    start = next(entries, None)
-    state = None if start is None else decode_start(start, data)
-    if state is None or state.epoch != epoch or state.next_offset != first:
-        return
-    yield state.next_offset, None
-    for entry in entries:
-        if entry.kind == EVENT:
-            yield entry.offset, entry
-        elif entry.kind == HOLE:
-            yield hole_end(data[entry.payload : entry.end]) + 1, None
+    def __init__(self, position: int, limit: int, max_bytes: int, topic_bytes: int) -> None:
+        self.position = position
+        self.records: list[Record] = []
+        self.holes: list[tuple[int, int]] = []
+        self._limit = limit
+        self._room = max_bytes
+        self._topic_bytes = topic_bytes
 
-
-def _record(entry: Entry, data: bytes) -> Record:
-    return Record(
-        name=data[entry.name : entry.header].decode("ascii"),
-        header=data[entry.header : entry.payload],
-        payload=data[entry.payload : entry.end],
-        offset=entry.offset,
-        session=entry.session,
-        seq=None if entry.seq == NO_SEQ else entry.seq,
-        at=entry.at,
-    )
-
-
-def _read(path: Path) -> bytes:
-    """Return what is in a segment, nothing if it has expired meanwhile."""
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return b""
-    except OSError as error:
-        raise LogError(f"can't read {path}: {error}") from error
+    def take(self, step: Step) -> bool:
+        """Take a step; say whether another may come."""
+        match step:
+            case Passed():
+                self.position = step.next
+            case Hole():
+                if self.holes and self.holes[-1][1] + 1 == step.first and self.position == step.first:
+                    step = Hole(self.holes.pop()[0], step.last)
+                self.holes.append((step.first, step.last))
+                self.position = step.last + 1
+            case Record():
+                self.position = step.offset
+                self._room -= len(step.name) + self._topic_bytes + len(step.header) + len(step.payload)
+                if self._room < 0 and self.records:
+                    return False
+                self.records.append(step)
+                self.position += 1
+                return len(self.records) < self._limit
+        return True
 
 
-def _beginning(first: int, path: Path) -> State | None:
-    """Return what a segment begins with, None if that is unreadable, another's, or has expired."""
-    try:
-        data = read_first(path)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise LogError(f"can't read {path}: {error}") from error
-    entry = next(iter(Scan(data)), None)
-    state = None if entry is None else decode_start(entry, data)
-    return None if state is None or state.next_offset != first else state
+def _belongs(survey: Survey, epoch: str) -> bool:
+    with survey.opened() as there:
+        return there and survey.belongs(epoch)
+
+
+def _merged(page: Page) -> Iterator[Record | Hole]:
+    """Iterate over a page's records and holes in the order of their offsets."""
+    holes = deque(Hole(first, last) for first, last in page.holes)
+    for record in page.records:
+        while holes and holes[0].first < record.offset:
+            yield holes.popleft()
+        yield record
+    yield from holes

@@ -82,6 +82,29 @@ def hole_end(payload: bytes) -> int:
     return last
 
 
+def entry_at(data: bytes, at: int) -> Entry | Ending:
+    """Return the whole, undamaged record that begins at place `at` of `data`, or why there is none."""
+    size, body = len(data), at + PREFIX.size
+    if size < body + FIXED.size:
+        return Ending.TORN
+    length, check = PREFIX.unpack_from(data, at)
+    kind, names, headers, payloads, session, offset, seq, moment = FIXED.unpack_from(data, body)
+    # Two ways to the length: were there one, a flipped bit in it would pass for a torn tail.
+    if length != FIXED.size + names + headers + payloads:
+        return Ending.DAMAGED
+    end = body + length
+    if end > size:
+        return Ending.TORN
+    if crc32(memoryview(data)[body:end]) != check:
+        return Ending.DAMAGED
+    name = body + FIXED.size
+    if (kind == EVENT and not data[name : name + names].isascii()) or (
+        kind == HOLE and not _is_hole(data[end - payloads : end], offset)
+    ):
+        return Ending.DAMAGED  # no writer's, though its checksum is right
+    return Entry(kind, session, offset, seq, moment, name, name + names, name + names + headers, end)
+
+
 class Scan:
     """Iterates over the whole, undamaged records at the beginning of `data`.
 
@@ -98,34 +121,13 @@ class Scan:
         self.ending: Ending | None = None
 
     def __iter__(self) -> Iterator[Entry]:
-        data, size, view = self.data, len(self.data), memoryview(self.data)
-        at_body = PREFIX.size
-        while self.end < size:
-            body = self.end + at_body
-            if size < body + FIXED.size:
-                self.ending = Ending.TORN
+        while self.end < len(self.data):
+            entry = entry_at(self.data, self.end)
+            if isinstance(entry, Ending):
+                self.ending = entry
                 return
-            length, check = PREFIX.unpack_from(data, self.end)
-            kind, names, headers, payloads, session, offset, seq, at = FIXED.unpack_from(data, body)
-            # Two ways to the length: were there one, a flipped bit in it would pass for a torn tail.
-            if length != FIXED.size + names + headers + payloads:
-                self.ending = Ending.DAMAGED
-                return
-            end = body + length
-            if end > size:
-                self.ending = Ending.TORN
-                return
-            if crc32(view[body:end]) != check:
-                self.ending = Ending.DAMAGED
-                return
-            name = body + FIXED.size
-            if (kind == EVENT and not data[name : name + names].isascii()) or (
-                kind == HOLE and not _is_hole(data[end - payloads : end], offset)
-            ):
-                self.ending = Ending.DAMAGED  # no writer's, though its checksum is right
-                return
-            self.end = end
-            yield Entry(kind, session, offset, seq, at, name, name + names, name + names + headers, end)
+            self.end = entry.end
+            yield entry
         self.ending = Ending.WHOLE
 
 

@@ -14,7 +14,7 @@ MAX_OFFSET: Final = 1 << 53
 """No offset comes near it: beyond, the numbers of many JSON readers are no longer whole."""
 
 _SEGMENT: Final = re.compile(r"([0-9]{20})\.log")
-_MAX_START_BYTES: Final = 1 << 20
+MAX_START_BYTES: Final = 1 << 20
 _UNFINISHED: Final = re.compile(r"[0-9]{20}\.tmp")
 
 
@@ -84,7 +84,7 @@ def read_first(path: Path) -> bytes:
     with path.open("rb", buffering=0) as file:
         head = file.read(PREFIX.size)
         if len(head) == PREFIX.size:
-            head += file.read(min(PREFIX.unpack(head)[0], _MAX_START_BYTES))
+            head += file.read(min(PREFIX.unpack(head)[0], MAX_START_BYTES))
         return head
 
 
