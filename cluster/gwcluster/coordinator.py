@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 from collections.abc import Coroutine
 from importlib.metadata import version
 from typing import Any, Final, TypeVar
@@ -29,6 +30,8 @@ from gwcluster.identify.start import Start, advice
 from gwcluster.job import job_of
 from gwcluster.log.session_state import touch
 from gwcluster.means import Means
+from gwcluster.requests.control_loop import ControlLoop
+from gwcluster.requests.status import Run, document, left
 from gwcluster.state_folder import StateFolder
 from gwcluster.supervise.commands import Commands
 from gwcluster.supervise.crew import Crew
@@ -70,6 +73,8 @@ class Cluster:
         self._means = means
         self._stop = asyncio.Event()
         self._url = ""
+        self._shards: int | None = None
+        self._about = Run(config.name, version("gwcluster"), os.getpid(), means.wall())
 
     def stop(self) -> None:
         """Drain and end; asked a second time, end at once."""
@@ -97,13 +102,37 @@ class Cluster:
             fanin = self._means.fanin(state)
             log.info("events are published at %s", ", ".join(self.config.events.bind))
             try:
-                async with rest_session() as rest:
-                    return await self._run(state, ledger, fanin, rest)
+                control = ControlLoop(asyncio.get_running_loop(), self.status)
+                desk = self._means.desk(state, control)
+                try:
+                    log.info("requests are answered at %s", ", ".join(self.config.requests.bind))
+                    async with rest_session() as rest:
+                        return await self._run(state, ledger, fanin, control, rest)
+                finally:
+                    await desk.close()
             finally:
                 await fanin.close()
 
+    def status(self) -> dict[str, Any]:
+        """Return the document on how the cluster is."""
+        now = self._means.wall()
+        return document(
+            self._about,
+            None if self.crew is None else self.crew.board,
+            now=now,
+            shards=self._shards,
+            identifies=None
+            if self.crew is None
+            else left(self.crew.permits.gate.budget, self._means.monotonic(), now),
+        )
+
     async def _run(
-        self, state: StateFolder, ledger: Ledger, fanin: Fanin, rest: aiohttp.ClientSession
+        self,
+        state: StateFolder,
+        ledger: Ledger,
+        fanin: Fanin,
+        control: ControlLoop,
+        rest: aiohttp.ClientSession,
     ) -> Exit:
         known = ledger.known
         sessions = {} if self._fresh else look(state.shards, token=self._token, now=self._means.wall())
@@ -124,7 +153,9 @@ class Cluster:
             limits.admit(info, fresh=self._fresh)
             if self._fresh:
                 log.warning("--fresh: %d saved sessions are given up", forget_all(state.shards))
+        self._shards = start.shards
         crew = self.crew = self._assemble(state, ledger, fanin, start, limits)
+        control.commands, control.ids = crew.commands, crew.board.views.keys()
         limits.stranded = lambda: crew.grapevine.stranded
         if info is not None:
             self._answered(crew, limits, info)

@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import json
-import socket
 import threading
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Final
 
 import zmq
 import zmq.asyncio
 
-from gwcluster.errors import GwclusterError, WireError
+from gwcluster.binding import bind, socket_files
+from gwcluster.errors import WireError
 from gwcluster.wire.events import parse_topic
 from gwcluster.wire.notices import SHARD_STATE
 
@@ -33,24 +31,20 @@ _NOTICES: Final = "inproc://published"
 Socket = zmq.Socket[bytes]
 
 
-class FaninError(GwclusterError):
-    """A socket can't be bound; the message names it."""
-
-
 class Fanin:
     """The event path of a coordinator.
 
     Args:
         endpoint: ZeroMQ address to which workers push.
-        bind: addresses to which subscribers connect.
+        addresses: those to which subscribers connect.
         high_water_mark: messages queued per subscriber; more are dropped for that one alone.
 
     Raises:
-        FaninError: an address can't be bound.
+        BindError: an address can't be bound.
     """
 
-    def __init__(self, endpoint: str, bind: Sequence[str], high_water_mark: int) -> None:
-        self._files = [path for address in (endpoint, *bind) if (path := _ipc_path(address)) is not None]
+    def __init__(self, endpoint: str, addresses: Sequence[str], high_water_mark: int) -> None:
+        self._files = socket_files((endpoint, *addresses))
         self._context: zmq.Context[Socket] = zmq.Context(1)
         pull, pub = self._context.socket(zmq.PULL), self._context.socket(zmq.PUB)
         self._push = self._context.socket(zmq.PUSH)
@@ -60,9 +54,9 @@ class Fanin:
             pull.linger = self._push.linger = self._echo.linger = 0
             pub.sndhwm = high_water_mark
             pub.linger = LINGER_MS
-            for address in (_NOTICES, *bind):
-                _bind(pub, address)
-            _bind(pull, endpoint)
+            for address in (_NOTICES, *addresses):
+                bind(pub, address)
+            bind(pull, endpoint)
             self._push.connect(endpoint)
             self._echo.subscribe(f"{SHARD_STATE}.")
             self._echo.connect(_NOTICES)
@@ -110,30 +104,3 @@ def _forward(pull: Socket, pub: Socket) -> None:
     finally:
         pull.close()
         pub.close()
-
-
-def _ipc_path(address: str) -> Path | None:
-    return Path(address.removeprefix("ipc://")) if address.startswith("ipc://") else None
-
-
-def _bind(sock: Socket, address: str) -> None:
-    """Bind, and don't do what ZeroMQ does: take over the ipc path of a process that is alive."""
-    if (path := _ipc_path(address)) is not None and _is_listened_at(path):
-        raise FaninError(f"can't bind {address}: another process listens there")
-    try:
-        sock.bind(address)
-    except zmq.ZMQError as error:
-        hint = "; is another cluster running?" if error.errno == errno.EADDRINUSE else ""
-        raise FaninError(f"can't bind {address}: {zmq.strerror(error.errno or 0)}{hint}") from error
-
-
-def _is_listened_at(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX) as probe:
-        probe.setblocking(False)
-        try:
-            probe.connect(str(path))
-        except BlockingIOError:  # somebody listens and is too busy, or stopped, to accept
-            return True
-        except OSError:
-            return False
-        return True

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 from gwcluster.config import Config
 from gwcluster.fanin import Fanin
+from gwcluster.requests.control_loop import ControlLoop
+from gwcluster.requests.desk import Desk
+from gwcluster.requests.replay import Replays
 from gwcluster.state_folder import StateFolder
 from gwcluster.supervise.nursery_link import Listener, NurseryLink
 
@@ -23,6 +26,7 @@ class Means:
         jitter: returns evenly distributed numbers from 0.0 to 1.0.
         nursery: makes the line to a nursery that is still to be started.
         fanin: binds the sockets through which events go, in a state folder.
+        desk: binds the socket at which requests are answered; replays come out of a state folder.
     """
 
     monotonic: Callable[[], float]
@@ -30,6 +34,7 @@ class Means:
     jitter: Callable[[], float]
     nursery: Callable[[Listener], NurseryLink]
     fanin: Callable[[StateFolder], Fanin]
+    desk: Callable[[StateFolder, ControlLoop], Desk]
 
 
 def real_means(config: Config, environ: Mapping[str, str]) -> Means:
@@ -41,11 +46,14 @@ def real_means(config: Config, environ: Mapping[str, str]) -> Means:
     """
     token = config.token.get_secret_value()
     passed_on = {key: value for key, value in environ.items() if token not in value}
-    events = config.events
+    events, requests = config.events, config.requests
     return Means(
         monotonic=time.monotonic,
         wall=time.time,
         jitter=random.random,
         nursery=lambda listener: NurseryLink(listener, passed_on),
         fanin=lambda state: Fanin(state.fanin, events.bind, events.high_water_mark),
+        desk=lambda state, control: Desk(
+            requests.bind, control, lambda: Replays(state.shard), clock=time.monotonic
+        ),
     )

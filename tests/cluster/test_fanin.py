@@ -11,7 +11,8 @@ import pytest
 import zmq
 import zmq.asyncio
 
-from gwcluster.fanin import Fanin, FaninError
+from gwcluster.binding import BindError
+from gwcluster.fanin import Fanin
 from gwcluster.wire.notices import ShardState, shard_state
 
 TOPIC = b"GWCLUSTER_SHARD_STATE.3."
@@ -171,7 +172,7 @@ def test_a_taken_port_is_an_error_that_names_it_and_comes_at_once(tmp_path: Path
     with socket.create_server(("127.0.0.1", 0)) as other:
         address = f"tcp://127.0.0.1:{other.getsockname()[1]}"
         started = time.monotonic()
-        with pytest.raises(FaninError, match=f"can't bind {address}: .* is another cluster running"):
+        with pytest.raises(BindError, match=f"can't bind {address}: .* is another cluster running"):
             Fanin(f"ipc://{tmp_path / 'fanin'}", [address], 1000)
         assert time.monotonic() - started < 1.0
 
@@ -192,7 +193,7 @@ def test_a_path_at_which_somebody_listens_is_not_taken_from_them(
             with contextlib.suppress(BlockingIOError):
                 client.connect(str(path))
         inode, started = path.stat().st_ino, time.monotonic()
-        with pytest.raises(FaninError, match=f"can't bind ipc://{path}: another process listens there"):
+        with pytest.raises(BindError, match=f"can't bind ipc://{path}: another process listens there"):
             Fanin(f"ipc://{tmp_path / 'fanin'}", [f"ipc://{tmp_path / 'events'}"], 1000)
         assert time.monotonic() - started < 1.0
         assert path.stat().st_ino == inode
@@ -200,7 +201,7 @@ def test_a_path_at_which_somebody_listens_is_not_taken_from_them(
 
 def test_an_address_that_can_not_be_is_no_other_clusters_fault(tmp_path: Path) -> None:
     missing = f"ipc://{tmp_path / 'missing' / 'events'}"
-    with pytest.raises(FaninError) as caught:
+    with pytest.raises(BindError) as caught:
         Fanin(f"ipc://{tmp_path / 'fanin'}", [missing], 1000)
     assert str(caught.value).startswith(f"can't bind {missing}: No such file or directory")
     assert "another cluster" not in str(caught.value)
@@ -220,7 +221,7 @@ def test_sockets_that_a_killed_cluster_left_are_taken_over(tmp_path: Path) -> No
 
 def test_a_start_that_failed_leaves_the_paths_free(tmp_path: Path) -> None:
     endpoint, bind = f"ipc://{tmp_path / 'fanin'}", f"ipc://{tmp_path / 'events'}"
-    with pytest.raises(FaninError):
+    with pytest.raises(BindError):
         Fanin(endpoint, [bind, f"ipc://{tmp_path / 'missing' / 'events'}"], 1000)
     fanin = Fanin(endpoint, [bind], 1000)
     asyncio.run(fanin.close())

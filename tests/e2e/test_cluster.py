@@ -350,7 +350,8 @@ def test_simulate_needs_no_token_and_leaves_nothing_behind() -> None:
         folder = Path(name)
         shipped = Path(__file__).parents[2] / "cluster.yaml"
         file = folder / "cluster.yaml"
-        file.write_text(shipped.read_text().replace("tcp://127.0.0.1:5570", f"ipc://{folder}/events"))
+        text = shipped.read_text().replace("tcp://127.0.0.1:5570", f"ipc://{folder}/events")
+        file.write_text(text.replace("tcp://127.0.0.1:5571", f"ipc://{folder}/requests"))
         environ = {key: value for key, value in os.environ.items() if key != "DISCORD_TOKEN"}
         environ["TMPDIR"] = str(folder)
         environ["XDG_STATE_HOME"] = str(folder / "state-home")

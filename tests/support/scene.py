@@ -198,6 +198,7 @@ class Scene:
             jitter=self.dice.random,
             nursery=nursery,
             fanin=lambda _: fanin,  # type: ignore[arg-type, return-value]
+            desk=lambda *_: _NoDesk(),  # type: ignore[arg-type]
         )
         assembled = asyncio.Event()
         self.cluster = _Cluster(loaded(self.folder, text), means, fresh=fresh)
@@ -245,6 +246,13 @@ class Scene:
         if message.name == "GWCLUSTER_SHARD_STATE":
             state = json.loads(message.payload)["d"]["state"]
             self.loop.call_soon(self.crew.farewells.published, message.shard, state)
+
+
+class _NoDesk:
+    """Nobody asks in a scene."""
+
+    async def close(self) -> None:
+        """Nothing to close."""
 
 
 class _Cluster(Cluster):

@@ -1,0 +1,44 @@
+"""From the desk's thread to the control loop and back (does): what bots want sent, and how the cluster is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Container
+from typing import Any
+
+from gwcluster.supervise.commands import Commands
+from gwcluster.wire.control import CommandDone
+from gwcluster.wire.requests import Send
+
+
+class ControlLoop:
+    """The control loop as other threads may use it. Answers come in the loop's thread.
+
+    Args:
+        loop: its event loop.
+        status: returns the document on how the cluster is.
+
+    Attributes:
+        commands: where payloads are sent from, None until there are shards.
+        ids: shards of this cluster, None until they are known.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, status: Callable[[], dict[str, Any]]) -> None:
+        self.commands: Commands | None = None
+        self.ids: Container[int] | None = None
+        self._loop = loop
+        self._status = status
+
+    def send(self, ask: Send, answer: Callable[[CommandDone], None]) -> None:
+        """Have a payload sent; `answer` is called once."""
+        commands = self.commands
+        assert commands is not None, "asked only once there are shards"
+        self._loop.call_soon_threadsafe(
+            lambda: commands.send(
+                ask.payload, answer=answer, shard=ask.shard, guild_id=ask.guild_id, ttl_s=ask.ttl_s
+            )
+        )
+
+    def status(self, answer: Callable[[dict[str, Any]], None]) -> None:
+        """Ask how the cluster is; `answer` is called once."""
+        self._loop.call_soon_threadsafe(lambda: answer(self._status()))
