@@ -1,0 +1,49 @@
+"""Subscribe to a cluster that holds a large Discord bot's gateway connections.
+
+async with gwcluster.connect("cluster.yaml") as cluster:
+    async for event in cluster.subscribe("MESSAGE_CREATE", cursor="bot.cursor"):
+        print(event.data["content"])
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gwcluster.errors import GwclusterError
+
+if TYPE_CHECKING:
+    from gwcluster.client import (
+        BlockingCluster,
+        BlockingSubscription,
+        Cluster,
+        CursorError,
+        Event,
+        FollowError,
+        NoAnswer,
+        SendRefused,
+        Subscription,
+        connect,
+    )
+
+__all__ = [
+    "BlockingCluster",
+    "BlockingSubscription",
+    "Cluster",
+    "CursorError",
+    "Event",
+    "FollowError",
+    "GwclusterError",
+    "NoAnswer",
+    "SendRefused",
+    "Subscription",
+    "connect",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # A worker imports parts of this package, too, and each import costs memory once per shard.
+    if name in __all__:
+        from gwcluster import client
+
+        return getattr(client, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -17,6 +17,10 @@ class WireError(GwclusterError):
     """A frame that another process sent breaks the wire's rules; the receiver drops it and goes on."""
 
 
+class WireVersionError(WireError):
+    """A newer gwcluster sent it, and its keys may mean something else; upgrade this side."""
+
+
 class LogError(GwclusterError):
     """A shard's log can't be used as asked."""
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gwcluster.errors import WireError, quoted
+from gwcluster.errors import WireError, WireVersionError, quoted
 from gwcluster.wire.codec import pack, unpack_map
 
 WIRE_VERSION: Final = 1
@@ -94,14 +94,17 @@ def decode_header(frame: bytes) -> Header:
     """Return the header in frame 1; unknown keys are ignored.
 
     Raises:
-        WireError: the frame is broken, or of a version above ours; upgrade this side then.
+        WireVersionError: its version is above ours; upgrade this side.
+        WireError: the frame is broken; drop the message.
     """
     fields = unpack_map(frame, max_bytes=MAX_HEADER_BYTES)
     version: Any = fields.get("v")
     if not _is_count(version):
         raise WireError(f"header without a wire version `v`: {quoted(fields)}")
     if version > WIRE_VERSION:
-        raise WireError(f"header of wire version {version}; this side reads up to {WIRE_VERSION}: upgrade it")
+        raise WireVersionError(
+            f"header of wire version {version}; this side reads up to {WIRE_VERSION}: upgrade it"
+        )
     for key in ("shard", "shards", "offset", "session"):
         if not _is_count(fields.get(key)):
             raise WireError(f"header key {key} is {quoted(fields.get(key))}, not a whole number from 0")

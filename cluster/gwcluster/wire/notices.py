@@ -11,6 +11,10 @@ SHARD_STATE: Final = "GWCLUSTER_SHARD_STATE"
 SESSION_LOST: Final = "GWCLUSTER_SESSION_LOST"
 BEACON: Final = "GWCLUSTER_BEACON"
 CLUSTER_STATE: Final = "GWCLUSTER_CLUSTER_STATE"
+GAP: Final = "GWCLUSTER_GAP"
+
+LOGGED: Final = frozenset({SHARD_STATE, SESSION_LOST})
+"""The notices that are in the log, with offsets of their own."""
 
 BEACON_INTERVAL_S: Final = 2.0
 
@@ -49,6 +53,11 @@ def beacon(names: Mapping[str, int]) -> bytes:
 def cluster_state(ready: int, total: int, degraded: int, failed: int) -> bytes:
     """Return the payload that counts the cluster's shards."""
     return _payload(CLUSTER_STATE, {"ready": ready, "total": total, "degraded": degraded, "failed": failed})
+
+
+def gap(shard: int, first: int, last: int | None, reason: str) -> bytes:
+    """Return the payload that says which offsets may be missing; without `last` nobody knows up to where."""
+    return _payload(GAP, {"shard": shard, "first": first, "last": last, "reason": reason})
 
 
 def _payload(name: str, data: Mapping[str, object]) -> bytes:

@@ -1,0 +1,50 @@
+"""Where a cluster's sockets are (does): what was given, or what its file says."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """ZeroMQ addresses of one cluster: its PUB socket and its ROUTER socket."""
+
+    events: str
+    requests: str
+
+
+def find(file: str | os.PathLike[str] | None, events: str | None, requests: str | None) -> Addresses:
+    """Return a cluster's addresses; what is given goes before what the file says.
+
+    The file's token is not read, so it need not be at hand.
+
+    Raises:
+        TypeError: neither a file nor both addresses were given.
+        gwcluster.config.ConfigError: the file can't be used; print it.
+    """
+    if events is not None and requests is not None:
+        return Addresses(events, requests)
+    if file is None:
+        raise TypeError(
+            'connect() needs a file, as in connect("cluster.yaml"), or both events= and requests='
+        )
+    from gwcluster.config import load  # YAML and pydantic, which a bot without a file doesn't need
+
+    config = load(Path(file), environ=os.environ, simulate=True)
+    return Addresses(
+        events or _reachable(config.events.bind[0]), requests or _reachable(config.requests.bind[0])
+    )
+
+
+def _reachable(bind: str) -> str:
+    """Return where to connect to for what is bound: nobody can connect to `*` or 0.0.0.0."""
+    for everywhere, here in (
+        ("tcp://*:", "tcp://127.0.0.1:"),
+        ("tcp://0.0.0.0:", "tcp://127.0.0.1:"),
+        ("tcp://[::]:", "tcp://[::1]:"),
+    ):
+        if bind.startswith(everywhere):
+            return here + bind.removeprefix(everywhere)
+    return bind

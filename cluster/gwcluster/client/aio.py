@@ -1,0 +1,265 @@
+"""A cluster for asyncio (does)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from pathlib import Path
+from typing import Any, Final
+
+import zmq
+from zmq.utils.monitor import parse_monitor_message
+
+from gwcluster.client.addresses import Addresses
+from gwcluster.client.cursor import Cursor, finisher
+from gwcluster.client.event import Event
+from gwcluster.client.following import Following
+from gwcluster.client.line import Line, Socket, connected, has_news
+from gwcluster.client.refused import ANSWER_S, SEND_S, command_fields, hung_up, sent, silent, status_in
+from gwcluster.client.topics import Wanted
+from gwcluster.errors import WireError
+from gwcluster.wire.replay import Refused, decode_answer, encode_request
+
+TURN: Final = 64
+"""Events after which others on the loop get their turn, however many are ready."""
+
+
+class Watch:
+    """Calls a function when one of some ZeroMQ sockets may have news; their descriptors tell only changes."""
+
+    def __init__(self, sockets: Iterable[Socket], look: Callable[[], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._descriptors = [int(socket.getsockopt(zmq.FD)) for socket in sockets]
+        for descriptor in self._descriptors:
+            self._loop.add_reader(descriptor, look)
+
+    def close(self) -> None:
+        """Look no more; before the sockets are closed."""
+        for descriptor in self._descriptors:
+            self._loop.remove_reader(descriptor)
+
+
+class Subscription(AsyncIterator[Event]):
+    """Events of a cluster, one after the other, until it is closed; what `Cluster.subscribe` returns."""
+
+    def __init__(
+        self, context: zmq.Context[Socket], addresses: Addresses, wanted: Wanted, cursor: Cursor | None
+    ) -> None:
+        self._cursor = cursor
+        self._following = Following(
+            wanted,
+            {} if cursor is None else cursor.places,
+            finished=finisher(cursor),
+            wall=time.time,
+            now=time.monotonic(),
+        )
+        self._line = Line(
+            context,
+            events=addresses.events,
+            requests=addresses.requests,
+            following=self._following,
+            clock=time.monotonic,
+        )
+        self._loop = asyncio.get_running_loop()
+        self._watch = Watch(self._line.sockets, self._look)
+        self._timer: asyncio.TimerHandle | None = None
+        self._news = asyncio.Event()
+        self._turn = 0
+        self._closed = False
+        self._soon()
+
+    def __aiter__(self) -> Subscription:
+        """Return itself."""
+        return self
+
+    async def __anext__(self) -> Event:
+        """Note that the event before is done, and return the next one as soon as there is one.
+
+        Raises:
+            FollowError: the cluster refuses the subscription; correct it.
+            WireVersionError: the cluster is newer than this library; upgrade it.
+            CursorError: the cursor can't be written; nothing was noted.
+        """
+        while not self._closed:
+            event = self._following.next()
+            if event is not None:
+                self._turn += 1
+                if self._turn % TURN == 0:
+                    self._look()
+                    await asyncio.sleep(0)
+                return event
+            self._look()
+            self._news.clear()
+            if not self._following.waiting:
+                await self._news.wait()
+        raise StopAsyncIteration
+
+    def close(self) -> None:
+        """Stop: the event that was handed out last counts as not done, unless another was asked for."""
+        if self._closed:
+            return
+        self._closed = True
+        self._news.set()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._watch.close()
+        self._line.close()
+        if self._cursor is not None:
+            self._cursor.close()
+
+    def _look(self) -> None:
+        if self._closed:
+            return
+        more = self._line.pump()
+        if self._following.waiting:
+            self._news.set()
+        self._soon(0.0 if more else self._line.wait_s)
+
+    def _soon(self, seconds: float = 0.0) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(seconds, self._look)
+
+
+class Cluster:
+    """A cluster that one is connected with; `async with gwcluster.connect(…)` gives it."""
+
+    def __init__(self, addresses: Addresses) -> None:
+        self._addresses = addresses
+        self._context: zmq.Context[Socket] = zmq.Context(1)
+        self._requests = Requests(self._context, addresses.requests)
+        self._subscriptions: list[Subscription] = []
+
+    def subscribe(
+        self,
+        *names: str,
+        shards: Iterable[int] | None = None,
+        cursor: str | os.PathLike[str] | None = None,
+    ) -> Subscription:
+        """Return the events of these names, to be iterated over with `async for`.
+
+        gwcluster's own notices come whatever the names are; beacons only if they are asked for by name.
+
+        Args:
+            names: such as `MESSAGE_CREATE`; none: every event.
+            shards: shard ids; None: all, also those that come later.
+            cursor: a file that keeps how far one has come, from where one goes on; an event counts as done
+                when the next one is asked for. Without it, or when it isn't there yet, one begins at now.
+
+        Raises:
+            ValueError: a name or shard that can't be.
+            CursorError: the cursor can't be used, or another process uses it.
+        """
+        wanted = Wanted(names, shards)
+        opened = None if cursor is None else Cursor(Path(cursor))
+        subscription = Subscription(self._context, self._addresses, wanted, opened)
+        self._subscriptions.append(subscription)
+        return subscription
+
+    async def send(
+        self,
+        payload: dict[str, Any],
+        *,
+        shard: int | None = None,
+        guild_id: int | str | None = None,
+        ttl_s: float | None = None,
+    ) -> None:
+        """Have a gateway command sent to Discord; return when a socket has taken it.
+
+        Args:
+            payload: `{"op": …, "d": …}` with opcode 3, 4, 8, 31 or 43.
+            shard, guild_id: on which shard, or on that of which guild; one of the two.
+            ttl_s: how long it may wait for its turn, up to 300; None: 60 for a presence, 30 for others.
+
+        Raises:
+            SendRefused: it was not sent; `code` and `retry_after` say why and what helps.
+            NoAnswer: nobody knows whether it was.
+        """
+        fields = command_fields(payload, shard, guild_id, ttl_s)
+        sent(await self._requests.ask("send", ANSWER_S + (SEND_S if ttl_s is None else ttl_s), fields))
+
+    async def status(self) -> dict[str, Any]:
+        """Return the cluster's status; docs/wire.md describes it.
+
+        Raises:
+            NoAnswer: it doesn't answer; is it running?
+        """
+        return status_in(await self._requests.ask("status", ANSWER_S, {}))
+
+    def close(self) -> None:
+        """Close every subscription and socket."""
+        for subscription in self._subscriptions:
+            subscription.close()
+        self._requests.close()
+        self._context.term()
+
+
+class Requests:
+    """Asks a cluster, and waits for its answers."""
+
+    def __init__(self, context: zmq.Context[Socket], address: str) -> None:
+        self._address = address
+        self._dealer = connected(context, zmq.DEALER, address)
+        self._monitor: Socket = self._dealer.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        self._watch = Watch((self._dealer, self._monitor), self._look)
+        self._numbers = itertools.count(1)
+        self._waiting: dict[int, tuple[asyncio.Future[dict[str, Any] | Refused], bytes | None]] = {}
+
+    async def ask(self, op: str, seconds: float, fields: dict[str, Any]) -> dict[str, Any] | Refused:
+        """Return what is answered.
+
+        Raises:
+            NoAnswer: nothing was, for so many seconds.
+            SendRefused: the connection was lost meanwhile.
+        """
+        number = next(self._numbers)
+        body = encode_request(op, number, **fields)
+        waiting: asyncio.Future[dict[str, Any] | Refused] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = waiting, None if op == "send" else body
+        try:
+            self._dealer.send(body, zmq.DONTWAIT)
+            self._look()
+            async with asyncio.timeout(seconds):
+                return await waiting
+        except (TimeoutError, zmq.Again):
+            raise silent(self._address, seconds) from None
+        finally:
+            del self._waiting[number]
+
+    def close(self) -> None:
+        """Close the sockets."""
+        self._watch.close()
+        self._dealer.disable_monitor()
+        self._monitor.close()
+        self._dealer.close()
+
+    def _look(self) -> None:
+        while has_news(self._dealer):
+            self._answered(self._dealer.recv_multipart(zmq.DONTWAIT)[-1])
+        while has_news(self._monitor):
+            parse_monitor_message(self._monitor.recv_multipart(zmq.DONTWAIT))
+            self._hung_up()
+
+    def _hung_up(self) -> None:
+        """Ask again what may be asked twice."""
+        for waiting, body in self._waiting.values():
+            if waiting.done():
+                continue
+            if body is None:
+                waiting.set_exception(hung_up())
+            else:
+                with contextlib.suppress(zmq.Again):  # for long nobody has read: then nobody answers, either
+                    self._dealer.send(body, zmq.DONTWAIT)
+
+    def _answered(self, body: bytes) -> None:
+        try:
+            number, answer = decode_answer(body)
+        except WireError:
+            return  # whose it is can't be known: who asked hears that there is no answer
+        waiting, _ = self._waiting.get(number, (None, None)) if isinstance(number, int) else (None, None)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(answer)

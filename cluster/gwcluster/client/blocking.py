@@ -1,0 +1,161 @@
+"""A cluster for scripts without asyncio (does): the same, but each call waits."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import zmq
+
+from gwcluster.client.addresses import Addresses
+from gwcluster.client.cursor import Cursor, finisher
+from gwcluster.client.event import Event
+from gwcluster.client.following import Following
+from gwcluster.client.line import Line, Socket, connected
+from gwcluster.client.refused import ANSWER_S, SEND_S, command_fields, sent, silent, status_in
+from gwcluster.client.topics import Wanted
+from gwcluster.errors import WireError
+from gwcluster.wire.replay import Refused, decode_answer, encode_request
+
+
+class BlockingSubscription(Iterator[Event]):
+    """Events of a cluster, one after the other, until it is closed; what `BlockingCluster.subscribe` returns.
+
+    Nothing is read while the caller works, and nothing is lost by it: what the publisher drops is fetched.
+    """
+
+    def __init__(
+        self, context: zmq.Context[Socket], addresses: Addresses, wanted: Wanted, cursor: Cursor | None
+    ) -> None:
+        self._cursor = cursor
+        self._following = Following(
+            wanted,
+            {} if cursor is None else cursor.places,
+            finished=finisher(cursor),
+            wall=time.time,
+            now=time.monotonic(),
+        )
+        self._line = Line(
+            context,
+            events=addresses.events,
+            requests=addresses.requests,
+            following=self._following,
+            clock=time.monotonic,
+        )
+        self._poller = zmq.Poller()
+        for socket in self._line.sockets:
+            self._poller.register(socket, zmq.POLLIN)
+        self._closed = False
+
+    def __iter__(self) -> BlockingSubscription:
+        """Return itself."""
+        return self
+
+    def __next__(self) -> Event:
+        """Note that the event before is done, and return the next one as soon as there is one.
+
+        Raises:
+            FollowError: the cluster refuses the subscription; correct it.
+            WireVersionError: the cluster is newer than this library; upgrade it.
+            CursorError: the cursor can't be written; nothing was noted.
+        """
+        event = self.poll(None)
+        if event is None:
+            raise StopIteration
+        return event
+
+    def poll(self, seconds: float | None) -> Event | None:
+        """Like `next`, but return None if nothing comes within so many seconds (None: wait for ever)."""
+        until = None if seconds is None else time.monotonic() + seconds
+        while not self._closed:
+            event = self._following.next()
+            if event is not None:
+                return event
+            if self._line.pump() or self._following.waiting:
+                continue
+            wait_s = self._line.wait_s
+            if until is not None:
+                left_s = until - time.monotonic()
+                if left_s <= 0:
+                    return None
+                wait_s = min(wait_s, left_s)
+            self._poller.poll(int(wait_s * 1000) + 1)
+        return None
+
+    def close(self) -> None:
+        """Stop: the event that was handed out last counts as not done, unless another was asked for."""
+        if self._closed:
+            return
+        self._closed = True
+        self._line.close()
+        if self._cursor is not None:
+            self._cursor.close()
+
+
+class BlockingCluster:
+    """A cluster that one is connected with; `with gwcluster.connect(…)` gives it. One thread may use it."""
+
+    def __init__(self, addresses: Addresses) -> None:
+        self._addresses = addresses
+        self._context: zmq.Context[Socket] = zmq.Context(1)
+        self._dealer = connected(self._context, zmq.DEALER, addresses.requests)
+        self._numbers = itertools.count(1)
+        self._subscriptions: list[BlockingSubscription] = []
+
+    def subscribe(
+        self,
+        *names: str,
+        shards: Iterable[int] | None = None,
+        cursor: str | os.PathLike[str] | None = None,
+    ) -> BlockingSubscription:
+        """Return the events of these names, to be iterated over with `for`; see `aio.Cluster.subscribe`."""
+        wanted = Wanted(names, shards)
+        opened = None if cursor is None else Cursor(Path(cursor))
+        subscription = BlockingSubscription(self._context, self._addresses, wanted, opened)
+        self._subscriptions.append(subscription)
+        return subscription
+
+    def send(
+        self,
+        payload: dict[str, Any],
+        *,
+        shard: int | None = None,
+        guild_id: int | str | None = None,
+        ttl_s: float | None = None,
+    ) -> None:
+        """Have a gateway command sent to Discord; see `aio.Cluster.send`."""
+        fields = command_fields(payload, shard, guild_id, ttl_s)
+        sent(self._ask("send", ANSWER_S + (SEND_S if ttl_s is None else ttl_s), fields))
+
+    def status(self) -> dict[str, Any]:
+        """Return the cluster's status; see `aio.Cluster.status`."""
+        return status_in(self._ask("status", ANSWER_S, {}))
+
+    def close(self) -> None:
+        """Close every subscription and socket."""
+        for subscription in self._subscriptions:
+            subscription.close()
+        self._dealer.close()
+        self._context.term()
+
+    def _ask(self, op: str, seconds: float, fields: dict[str, Any]) -> dict[str, Any] | Refused:
+        number = next(self._numbers)
+        until = time.monotonic() + seconds
+        try:
+            self._dealer.send(encode_request(op, number, **fields), zmq.DONTWAIT)
+        except zmq.Again:
+            raise silent(self._addresses.requests, 0) from None
+        while (left_s := until - time.monotonic()) > 0:
+            if not self._dealer.poll(int(left_s * 1000) + 1):
+                continue
+            try:
+                answered, answer = decode_answer(self._dealer.recv_multipart()[-1])
+            except WireError:
+                continue
+            if answered == number:  # else it came too late for an earlier question
+                return answer
+        raise silent(self._addresses.requests, seconds)

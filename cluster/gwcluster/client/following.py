@@ -1,0 +1,285 @@
+"""One subscription (pure): frames and answers go in, questions and events come out.
+
+The shells around it (`aio`, `blocking`) own the sockets, wait, and hand over what they read.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+from gwcluster.client.event import Event, read_frames
+from gwcluster.client.follower import Follower
+from gwcluster.client.place import Place, Step
+from gwcluster.client.room import Room
+from gwcluster.client.topics import Wanted
+from gwcluster.errors import GwclusterError, WireError, WireVersionError
+from gwcluster.wire.events import NO_EPOCH
+from gwcluster.wire.notices import BEACON, CLUSTER_STATE
+from gwcluster.wire.replay import Page, Refused, decode_answer, encode_ask, encode_request, page_of
+
+READY_EVENTS: Final = 5_000
+READY_BYTES: Final = 16 << 20
+"""What may wait for the subscriber. With that much nothing more is read: the publisher drops for us alone,
+and what it drops is fetched once there is room again."""
+
+HELD_BYTES: Final = 16 << 20
+"""What may wait for what is missing before it, of all shards; more is fetched again."""
+
+PAGE_EVENTS: Final = 500
+PAGE_BYTES: Final = 1 << 20
+MAX_ASKED: Final = 4
+"""Questions that are unanswered at a time, of all shards."""
+
+ANSWER_S: Final = 2.0
+MAX_ANSWER_S: Final = 15.0
+"""After so long an answer is given up and the question repeated, at first and at most."""
+
+SHARDS_S: Final = 30.0
+"""Between two questions which shards there are; new ones are usually heard before."""
+
+_log = logging.getLogger("gwcluster")
+
+
+class FollowError(GwclusterError):
+    """The cluster refuses what this subscription asks for, and would again; the message says why."""
+
+
+class _Question:
+    """A question that waits for its answer."""
+
+    __slots__ = ("body", "follower", "repeat_at", "wait_s")
+
+    def __init__(self, follower: Follower | None, body: bytes, now: float) -> None:
+        self.follower = follower
+        self.body = body
+        self.wait_s = ANSWER_S
+        self.repeat_at = now + ANSWER_S
+
+
+class Following:
+    """Everything that one subscription knows, and decides.
+
+    Args:
+        places: where to go on, by shard; shards without one begin at now.
+        finished: told how far the subscriber has come, each time it asks for the next event.
+        wall: Unix seconds.
+        now: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        wanted: Wanted,
+        places: Mapping[int, Place],
+        *,
+        finished: Callable[[Step], None],
+        wall: Callable[[], float],
+        now: float,
+    ) -> None:
+        self.wanted = wanted
+        self._finished = finished
+        self._wall = wall
+        self._room = Room(HELD_BYTES)
+        self._ready: deque[tuple[Event | None, Step | None]] = deque()
+        self._ready_bytes = 0
+        self._at_work: Step | None = None
+        self._failed: GwclusterError | None = None
+        self._followers: dict[int, Follower] = {}
+        self._questions: dict[int, _Question] = {}
+        self._numbers = itertools.count(1)
+        self._shards_at: float | None = now if wanted.shards is None else None
+        self._new_line = True
+        self._last_state = b""
+        self._bad = 0
+        for shard in sorted(wanted.shards or places):
+            self._follow(shard, places.get(shard), now)
+
+    # What the sockets bring
+
+    def received(self, frames: list[bytes], now: float) -> None:
+        """Take a message of the publisher."""
+        try:
+            event, prev = read_frames(frames)
+            names = _names_of(event) if event.name == BEACON else None
+        except WireVersionError as error:
+            self._failed = error
+            return
+        except WireError as error:
+            self._complain(error)
+            return
+        if self._new_line:
+            self._new_line = False
+            # Now our subscriptions are known to have arrived. What was lost before shows only in the log.
+            for each in self._followers.values():
+                each.doubt(now)
+        if event.name == CLUSTER_STATE:
+            if event.payload != self._last_state:
+                self._last_state = event.payload
+                self._emit(event, None)
+        elif self.wanted.has_shard(event.shard):
+            follower = self._followers.get(event.shard) or self._follow(event.shard, None, now)
+            if names is not None:
+                follower.beacon(event.epoch, event.offset, names, now)
+                if self.wanted.beacons:
+                    self._emit(event, None)
+            elif self.wanted.has_name(event.name):
+                follower.event(event, prev, now)
+
+    def answered(self, body: bytes, now: float) -> None:
+        """Take an answer to one of the questions."""
+        try:
+            number, answer = decode_answer(body)
+            question = self._questions.get(number) if isinstance(number, int) else None
+            if question is None:
+                return  # answered before, when it had been asked twice
+            if question.follower is None:
+                self._count_shards(answer, now)
+            elif isinstance(answer, Refused):
+                self._refused(question.follower, answer, now)
+            else:
+                self._turn(question.follower, page_of(answer), now)
+            del self._questions[number]  # a broken answer is none: its question is repeated
+        except WireVersionError as error:
+            self._failed = error
+        except WireError as error:
+            self._complain(error)
+
+    def reconnected(self, now: float) -> None:
+        """The line to the publisher is a new one: messages, questions and answers may be lost."""
+        self._new_line = True
+        for question in self._questions.values():
+            question.repeat_at = now
+
+    def stalled(self, now: float) -> None:
+        """Messages were not read for so long that the publisher may have dropped some."""
+        for each in self._followers.values():
+            each.doubt(now)
+
+    # What is to be done
+
+    def questions(self, now: float) -> Iterator[bytes]:
+        """Iterate over what is to be sent now."""
+        for question in self._questions.values():
+            if question.repeat_at <= now:
+                question.wait_s = min(2 * question.wait_s, MAX_ANSWER_S)
+                question.repeat_at = now + question.wait_s
+                yield question.body
+        if self._shards_at is not None and self._shards_at <= now:
+            self._shards_at = now + SHARDS_S
+            number = next(self._numbers)
+            yield self._ask(number, None, encode_request("status", number), now)
+        if self.full or len(self._questions) >= MAX_ASKED:
+            return
+        asking = [(each.ask_at, shard) for shard, each in self._followers.items() if each.ask_at is not None]
+        for ask_at, shard in sorted(asking)[: MAX_ASKED - len(self._questions)]:  # who has waited longest
+            if ask_at <= now:
+                follower = self._followers[shard]
+                number = next(self._numbers)
+                body = encode_ask(follower.ask(), number, limit=PAGE_EVENTS, max_bytes=PAGE_BYTES)
+                yield self._ask(number, follower, body, now)
+
+    @property
+    def due(self) -> float | None:
+        """When to look for `questions` again, monotonic seconds."""
+        moments = [question.repeat_at for question in self._questions.values()]
+        if self._shards_at is not None:
+            moments.append(self._shards_at)
+        if not self.full and len(self._questions) < MAX_ASKED:
+            moments += [each.ask_at for each in self._followers.values() if each.ask_at is not None]
+        return min(moments, default=None)
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing more should be read until the subscriber has taken some."""
+        return len(self._ready) >= READY_EVENTS or self._ready_bytes >= READY_BYTES
+
+    @property
+    def waiting(self) -> bool:
+        """Whether `next` has something to do."""
+        return bool(self._ready) or self._failed is not None
+
+    def next(self) -> Event | None:
+        """Say that the event handed out before is done, and return the next one, None if there is none yet.
+
+        Raises:
+            FollowError: the cluster refuses the subscription; correct it.
+            WireVersionError: the cluster is newer than this side; upgrade it.
+        """
+        if self._at_work is not None:
+            step, self._at_work = self._at_work, None
+            self._finished(step)
+        while self._ready:
+            event, following = self._ready.popleft()
+            if event is not None:
+                self._ready_bytes -= len(event.payload)
+                self._at_work = following
+                return event
+            if following is not None:
+                self._finished(following)
+        if self._failed is not None:
+            raise self._failed
+        return None
+
+    # Inside
+
+    def _follow(self, shard: int, place: Place | None, now: float) -> Follower:
+        follower = self._followers[shard] = Follower(
+            shard,
+            self.wanted.names,
+            None if place is None or place.epoch == NO_EPOCH else place,
+            room=self._room,
+            emit=self._emit,
+            wall=self._wall,
+            now=now,
+        )
+        return follower
+
+    def _emit(self, event: Event | None, step: Step | None) -> None:
+        self._ready.append((event, step))
+        if event is not None:
+            self._ready_bytes += len(event.payload)
+
+    def _ask(self, number: int, follower: Follower | None, body: bytes, now: float) -> bytes:
+        self._questions[number] = _Question(follower, body, now)
+        return body
+
+    def _turn(self, follower: Follower, page: Page, now: float) -> None:
+        came = [read_frames(frames) for frames in page.events]
+        follower.page(
+            page.epoch, came, page.holes, last=page.last, oldest=page.oldest, newest=page.newest, now=now
+        )
+
+    def _refused(self, follower: Follower, refused: Refused, now: float) -> None:
+        if refused.code == "bad_request":
+            self._failed = FollowError(
+                f"the cluster refuses to replay shard {follower.shard}: {refused.message}"
+            )
+        follower.refused(refused, now)
+
+    def _count_shards(self, answer: dict[str, Any] | Refused, now: float) -> None:
+        if isinstance(answer, Refused):
+            self._complain(WireError(f"no status: {answer.code}, {answer.message}"))
+            return
+        status = answer.get("status")
+        ids = status.get("ids") if isinstance(status, dict) else None
+        if not isinstance(ids, list) or not all(isinstance(shard, int) and shard >= 0 for shard in ids):
+            raise WireError("a status without the ids of the shards")
+        for shard in ids:
+            if shard not in self._followers:
+                self._follow(shard, None, now)
+
+    def _complain(self, error: WireError) -> None:
+        self._bad += 1
+        if self._bad & (self._bad - 1) == 0:  # the 1st, 2nd, 4th, 8th …
+            _log.warning("a message of the cluster was dropped (%d by now): %s", self._bad, error)
+
+
+def _names_of(beacon: Event) -> dict[str, int]:
+    data = beacon.data
+    names = data.get("names") if isinstance(data, dict) else None
+    if not isinstance(names, dict) or not all(isinstance(offset, int) for offset in names.values()):
+        raise WireError("a beacon without the last offsets of names")
+    return names

@@ -1,0 +1,81 @@
+"""Why a cluster doesn't do what it is asked for (pure)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gwcluster.errors import GwclusterError, WireError
+from gwcluster.wire.replay import Refused
+
+ANSWER_S = 10.0
+"""How long a cluster has for an answer that it knows at once."""
+
+SEND_S = 60.0
+"""The longest that a command waits for its turn unless `ttl_s` says otherwise (docs/commands.md)."""
+
+
+class SendRefused(GwclusterError):  # noqa: N818 - the name that callers read is what happened
+    """A command was not sent to Discord, or nobody knows whether it was; the message says which.
+
+    Attributes:
+        code: `not_ready`, `rate_limited`, `too_large`, `bad_request`, `forbidden_opcode` or `unknown_shard`;
+            docs/commands.md says what to do for each.
+        retry_after: seconds after which it may be tried again, None if that isn't said.
+    """
+
+    def __init__(self, code: str, message: str, retry_after: float | None = None) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.retry_after = retry_after
+
+
+class NoAnswer(GwclusterError):  # noqa: N818 - see above
+    """The cluster didn't answer in time: it isn't running, at another address, or overloaded. Try again."""
+
+
+def command_fields(
+    payload: object, shard: int | None, guild_id: int | str | None, ttl_s: float | None
+) -> dict[str, Any]:
+    """Return the keys of a `send` request; what is None is left out."""
+    given = {
+        "payload": payload,
+        "shard": shard,
+        "guild_id": None if guild_id is None else str(guild_id),
+        "ttl": ttl_s,
+    }
+    return {key: value for key, value in given.items() if value is not None}
+
+
+def sent(answer: dict[str, Any] | Refused) -> None:
+    """Take the answer to `send`.
+
+    Raises:
+        SendRefused: it says so.
+    """
+    if isinstance(answer, Refused):
+        raise SendRefused(answer.code, answer.message, answer.retry_after_s)
+
+
+def status_in(answer: dict[str, Any] | Refused) -> dict[str, Any]:
+    """Return the document in the answer to `status`.
+
+    Raises:
+        NoAnswer: the cluster can't say now.
+        WireError: it is no status.
+    """
+    if isinstance(answer, Refused):
+        raise NoAnswer(f"no status: {answer.code}, {answer.message}")
+    status = answer.get("status")
+    if not isinstance(status, dict):
+        raise WireError("an answer to status without a status")
+    return status
+
+
+def silent(address: str, seconds: float) -> NoAnswer:
+    """Return the error of a cluster that doesn't answer."""
+    return NoAnswer(f"no answer from {address} within {seconds:g} s; is the cluster running?")
+
+
+def hung_up() -> SendRefused:
+    """Return the error of a connection that was lost before the answer came."""
+    return SendRefused("not_ready", "the connection to the cluster was lost: Discord may have this or not")
