@@ -267,6 +267,8 @@ class Following:
         ids = status.get("ids") if isinstance(status, dict) else None
         if not isinstance(ids, list) or not all(isinstance(shard, int) and shard >= 0 for shard in ids):
             raise WireError("a status without the ids of the shards")
+        if not ids:  # a cluster that has just begun doesn't know yet
+            self._shards_at = now + ANSWER_S
         for shard in ids:
             if shard not in self._followers:
                 self._follow(shard, None, now)
