@@ -1,0 +1,1 @@
+"""Kills a cluster and its subscribers at random, and counts what got lost."""

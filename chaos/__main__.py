@@ -1,0 +1,276 @@
+"""`scripts/chaos` (does): kills and stops every process at random, under load, and counts what got lost.
+
+Workers, nursery, coordinator and subscribers get SIGKILL and SIGSTOP, the gateway hangs up, stalls, sends
+damaged payloads and asks for reconnects. What each subscriber wrote down is then compared with what the gateway
+sent.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import tempfile
+import threading
+import time
+import zlib
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from chaos.machine import Machine, Role, send
+from chaos.notes import Noted, Sent, compare
+from chaos.plan import STOP_S, Step, steps
+from gwsimulator import Settings, ThreadedSimulator, in_thread
+
+RARE: Final = "GUILD_ROLE_UPDATE"
+CALM_S: Final = 60.0
+"""How long everybody may take to be whole again, at the end."""
+
+READY_S: Final = 90.0
+
+
+def main() -> None:
+    """Run it, print what came of it, and end with 0 only if nothing was lost."""
+    parser = argparse.ArgumentParser(prog="scripts/chaos", description=__doc__)
+    parser.add_argument("--kills", type=int, default=100, help="SIGKILLs; stops and faults come on top (100)")
+    parser.add_argument("--seed", type=int, default=1, help="of the plan and the events (1)")
+    parser.add_argument("--shards", type=int, default=4)
+    parser.add_argument("--rate", type=float, default=50.0, help="events per second and shard (50)")
+    parser.add_argument(
+        "--compression", default="zlib-stream", choices=["zlib-stream", "zstd-stream", "none"]
+    )
+    parser.add_argument(
+        "--high-water-mark",
+        type=int,
+        default=2_000,
+        help="messages queued per subscriber before some are dropped",
+    )
+    parser.add_argument(
+        "--max-seconds", type=float, default=3600.0, help="end the disturbances after so long"
+    )
+    parser.add_argument("--keep", type=Path, help="keep logs, notes and cursors in this folder")
+    given = parser.parse_args()
+    if given.keep is not None:
+        given.keep.mkdir(parents=True, exist_ok=True)
+        sys.exit(Run(given, given.keep.absolute()).run())
+    with tempfile.TemporaryDirectory(prefix="gwchaos-") as folder:
+        sys.exit(Run(given, Path(folder)).run())
+
+
+def roles_for(shards: int) -> Sequence[Role]:
+    """Return the subscribers: one of everything, one of some names, and two that share the work."""
+    everyone = tuple(range(shards))
+    half = max(1, shards // 2)
+    return (
+        Role("everything", None, everyone),
+        Role("some names", ("READY", "RESUMED", "MESSAGE_CREATE", RARE), everyone),
+        Role("one rare name", (RARE,), everyone),
+        Role("first half, blocking", None, everyone[:half], blocking=True),
+        Role("second half", None, everyone[half:] or everyone),
+    )
+
+
+class Run:
+    """One run, from the first start to the verdict."""
+
+    def __init__(self, given: argparse.Namespace, folder: Path) -> None:
+        self._given = given
+        self._folder = folder
+        self._shards = range(given.shards)
+        self._done: Counter[str] = Counter()
+
+    def run(self) -> int:
+        """Return the exit status."""
+        given = self._given
+        settings = Settings(
+            shards=given.shards,
+            guilds=given.shards * 3,
+            rate=given.rate,
+            seed=given.seed,
+            max_concurrency=given.shards,
+            session_ttl_s=3600.0,
+            buffer_events=5_000_000,
+            keep_dispatches=5_000_000,
+            keep_payload_bytes=4 << 30,
+            wrong_host_close_after_s=None,
+        )
+        began = time.monotonic()
+        with in_thread(settings) as sim:
+            machine = Machine(
+                self._folder,
+                sim.api,
+                roles_for(given.shards),
+                compression=given.compression,
+                high_water_mark=given.high_water_mark,
+            )
+            try:
+                machine.start()
+                self._begin(machine, sim)
+                self._disturb(machine, sim, began + given.max_seconds)
+                upto = self._calm(machine, sim)
+                status = machine.cluster.stop(signal.SIGTERM, 15.0)
+            finally:
+                machine.close()
+            return self._verdict(machine, sim, upto, status, time.monotonic() - began)
+
+    def _begin(self, machine: Machine, sim: ThreadedSimulator) -> None:
+        """Wait until everybody hears every shard."""
+        print(f"seed {self._given.seed}: {self._given.kills} kills; starting", flush=True)
+        self._let_all_hear(machine, sim, READY_S)
+
+    def _let_all_hear(self, machine: Machine, sim: ThreadedSimulator, seconds: float) -> dict[int, int]:
+        """Send events for everybody on every shard until everybody has one from now; return the seqs of now."""
+        deadline = time.monotonic() + seconds
+        marks = {shard: _last_seq(sim, shard) for shard in self._shards}
+        while True:
+            for shard in self._shards:
+                if _last_seq(sim, shard):
+                    sim.emit(RARE, {"guild_id": "1", "role": {"id": "1"}}, shard=shard)
+            time.sleep(0.5)
+            if all(
+                machine.had(at, shard) > marks[shard]
+                for at, role in enumerate(machine.roles)
+                for shard in role.shards
+            ):
+                return marks
+            if time.monotonic() > deadline:
+                late = [
+                    f"{role.title}: shard {shard} at seq {machine.had(at, shard)}, not beyond {marks[shard]}"
+                    for at, role in enumerate(machine.roles)
+                    for shard in role.shards
+                    if machine.had(at, shard) <= marks[shard]
+                ]
+                print(
+                    f"after {seconds:g} s not everybody hears every shard:\n  " + "\n  ".join(late),
+                    flush=True,
+                )
+                return marks
+
+    def _disturb(self, machine: Machine, sim: ThreadedSimulator, until: float) -> None:
+        for step in steps(self._given.seed, self._given.kills):
+            time.sleep(step.pause_s)
+            if time.monotonic() > until:
+                print("no more time for kills", flush=True)
+                return
+            match step.kind:
+                case "fault":
+                    self._fault(step, sim)
+                case _:
+                    self._signal(step, machine)
+
+    def _signal(self, step: Step, machine: Machine) -> None:
+        deadline = time.monotonic() + 20
+        while not (victims := machine.victims(step.what)):
+            if time.monotonic() > deadline:
+                self._done[f"no {step.what} to {step.kind}"] += 1
+                return
+            time.sleep(0.02)
+        pid = victims[step.which % len(victims)]
+        if step.kind == "kill":
+            self._done[f"killed {step.what}"] += send(pid, signal.SIGKILL)
+        elif send(pid, signal.SIGSTOP):
+            self._done[f"stopped {step.what}"] += 1
+            threading.Timer(step.lasts_s, send, (pid, signal.SIGCONT)).start()
+
+    def _fault(self, step: Step, sim: ThreadedSimulator) -> None:
+        shard = step.which % len(self._shards)
+        match step.what:
+            case "op7":
+                sim.op7(shard)
+            case "op9":
+                sim.op9(shard, resumable=True)
+            case "close":
+                sim.close(shard, step.code)
+            case "abort":
+                sim.abort(shard)
+            case "eof":
+                sim.eof(shard)
+            case "corrupt" | "duplicate":
+                sim.mangle(shard, step.what)
+            case "op1":
+                sim.op1(shard, 3)
+            case "stall":
+                sim.stall(shard, for_s=step.lasts_s)
+            case "resume_host_down":
+                sim.resume_host_down(True)
+                threading.Timer(step.lasts_s, sim.resume_host_down, (False,)).start()
+        self._done[f"gateway: {step.what}"] += 1
+
+    def _calm(self, machine: Machine, sim: ThreadedSimulator) -> dict[int, int]:
+        """Let everybody become whole again; return up to which seq of each shard all should have all."""
+        print("calm: waiting until everybody has everything", flush=True)
+        time.sleep(STOP_S[1] + 0.5)
+        self._let_all_hear(machine, sim, CALM_S)
+        time.sleep(3.0)  # a beacon tells of what else is missing
+        return self._let_all_hear(machine, sim, CALM_S)
+
+    def _verdict(
+        self,
+        machine: Machine,
+        sim: ThreadedSimulator,
+        upto: dict[int, int],
+        status: int | None,
+        seconds: float,
+    ) -> int:
+        truth = {shard: _truth(sim, shard, upto[shard]) for shard in self._shards}
+        print(f"\nin {seconds:.0f} s: " + ", ".join(f"{what} {n}" for what, n in sorted(self._done.items())))
+        kills = sum(count for what, count in self._done.items() if what.startswith("killed"))
+        print(
+            f"{'subscriber':<24}{'starts':>7}{'events':>9}{'lost':>6}{'doubled':>9}{'out of order':>14}"
+            f"{'changed':>9}{'gaps':>6}{'again':>7}"
+        )
+        faults = 0
+        for at, role in enumerate(machine.roles):
+            mine = {shard: truth[shard] for shard in role.shards}
+            tally = compare(_until(machine.noted(at), upto), mine, role.names)
+            faults += tally.faults
+            print(
+                f"{role.title:<24}{machine.subscribers[at].starts:>7}{tally.events:>9}{tally.lost:>6}"
+                f"{tally.doubled:>9}{tally.disordered:>14}{tally.changed:>9}{tally.gaps:>6}{tally.again:>7}"
+            )
+            for example in tally.examples:
+                print(f"    {example}")
+        identifies = len(sim.ledger.identifies)
+        resumes = sum(resume.outcome == "resumed" for resume in sim.ledger.resumes)
+        dispatches = sum(map(len, truth.values()))
+        print(
+            f"kills {kills}, dispatches {dispatches}, IDENTIFYs {identifies} for {len(self._shards)} shards, "
+            f"RESUMEs {resumes}, the cluster started {machine.cluster.starts} times and ended with {status}"
+        )
+        rules = Counter(violation.rule for violation in sim.ledger.violations)
+        if rules:
+            print("rules of the gateway that were broken: " + ", ".join(f"{r} {n}" for r, n in rules.items()))
+        good = not faults and identifies == len(self._shards) and status == 0 and not rules
+        print(
+            "nothing lost, doubled or out of order" if good else "NOT as it should be: see above", flush=True
+        )
+        return 0 if good else 1
+
+
+def _last_seq(sim: ThreadedSimulator, shard: int) -> int:
+    return next((one.seq for one in reversed(sim.ledger.dispatches(shard=shard))), 0)
+
+
+def _truth(sim: ThreadedSimulator, shard: int, upto: int) -> list[Sent]:
+    """Return what was sent on a shard, up to this seq of its last session."""
+    sessions: dict[str, int] = {}
+    found = [
+        (sessions.setdefault(one.session, len(sessions) + 1), one)
+        for one in sim.ledger.dispatches(shard=shard)
+    ]
+    return [
+        Sent(one.name, number, one.seq, zlib.crc32(one.payload or b""))
+        for number, one in found
+        if number < len(sessions) or one.seq <= upto
+    ]
+
+
+def _until(noted: list[Noted | None], upto: dict[int, int]) -> list[Noted | None]:
+    """Leave out what was sent when nobody waited for it any more."""
+    return [one for one in noted if one is None or one.seq is None or one.seq <= upto[one.shard]]
+
+
+if __name__ == "__main__":
+    main()
