@@ -1,7 +1,7 @@
 """`scripts/chaos` (does): kills and stops every process at random, under load, and counts what got lost.
 
 Workers, nursery, coordinator and subscribers get SIGKILL and SIGSTOP, the gateway hangs up, stalls, sends
-damaged payloads and asks for reconnects. What each subscriber wrote down is then compared with what the gateway
+damaged payloads and asks for reconnects. What each subscriber wrote down is then compared with what was
 sent.
 """
 
@@ -121,7 +121,7 @@ class Run:
         self._let_all_hear(machine, sim, READY_S)
 
     def _let_all_hear(self, machine: Machine, sim: ThreadedSimulator, seconds: float) -> dict[int, int]:
-        """Send events for everybody on every shard until everybody has one from now; return the seqs of now."""
+        """Send events on every shard until everybody has one from now; return the seqs of now."""
         deadline = time.monotonic() + seconds
         marks = {shard: _last_seq(sim, shard) for shard in self._shards}
         while True:
