@@ -15,7 +15,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import zmq
 
@@ -23,7 +23,6 @@ from gwcluster.binding import bind, socket_files
 from gwcluster.requests.control_loop import ControlLoop
 from gwcluster.requests.fair_queue import FairQueue
 from gwcluster.requests.outbox import Outbox
-from gwcluster.requests.replay import RETRY_S, Replays
 from gwcluster.wire.control import CommandDone
 from gwcluster.wire.refusals import Refusal
 from gwcluster.wire.requests import (
@@ -72,11 +71,24 @@ _JOIN_S: Final = 2.0
 SAY_S: Final = 60.0
 """Between two log lines about answers that were dropped."""
 
+RETRY_S: Final = 1.0
+"""When to ask again for what there is no room for, or what isn't there yet."""
+
 _ENDING: Final = "the cluster is being stopped"
 
 Socket = zmq.Socket[bytes]
 
 log = logging.getLogger(__name__)
+
+
+class Replays(Protocol):
+    """Who reads logs; see `gwcluster.requests.replay`."""
+
+    def serve(self, ask: Replay, answer: Callable[[bytes], None]) -> None:
+        """Call `answer` with the answer, once, in any thread."""
+
+    def close(self) -> None:
+        """Come to an end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +110,7 @@ class Desk:
     Args:
         addresses: those to which clients connect.
         control: the control loop.
-        replays: reads logs; closed with the desk.
+        replays: begins to read logs; closed with the desk.
         clock: monotonic seconds.
 
     Raises:
