@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from gwcluster.errors import LogError
-from gwcluster.log.reader import Reader
-from gwcluster.requests.pages import Expired, read
+from gwcluster.log import Expired, Reader
 from gwcluster.wire.events import topic
 from gwcluster.wire.refusals import Refusal
 from gwcluster.wire.requests import EXPIRED, WRONG_EPOCH, Replay, refused, replayed
@@ -34,7 +33,7 @@ def replay(reader: Reader, ask: Replay) -> bytes:
     try:
         if ask.epoch is not None and (epoch := reader.epoch) != ask.epoch:
             return _wrong_epoch(ask, epoch)
-        page = read(reader, ask.after, names=ask.names, limit=ask.limit, max_bytes=ask.max_bytes)
+        page = reader.read(ask.after, names=ask.names, limit=ask.limit, max_bytes=ask.max_bytes)
     except Expired as error:
         return refused(ask.id, EXPIRED, str(error), oldest=error.oldest)
     except LogError as error:
@@ -45,9 +44,9 @@ def replay(reader: Reader, ask: Replay) -> bytes:
         ask,
         epoch=page.epoch,
         events=[(topic(each.name, ask.shard), each.header, each.payload) for each in page.records],
-        holes=[(hole.first, hole.last) for hole in page.holes],
+        holes=page.holes,
         more=page.more,
-        last=page.last,
+        last=ask.after if page.last is None else page.last,
         oldest=page.oldest,
         newest=page.newest,
     )

@@ -189,7 +189,7 @@ def _request(id: Any, fields: Mapping[str, Any]) -> Request:  # noqa: A002 - the
 def _replay(id: Any, fields: Mapping[str, Any]) -> Replay:  # noqa: A002 - the wire's word
     epoch, after = fields.get("epoch"), fields.get("after")
     if epoch is not None and not (isinstance(epoch, str) and _EPOCH.fullmatch(epoch)):
-        raise _bad("epoch", epoch, "16 lower-case hex digits, or nil for whichever there is")
+        raise _bad("epoch", epoch, "16 lower-case hex digits, or nil for any")
     if after is not None:
         after = _whole("after", after, -1, MAX_OFFSET, "or nil for the oldest that is left")
     return Replay(

@@ -418,9 +418,9 @@ def test_close_answers_what_waits_and_does_not_wait_for_a_disk_that_hangs(tmp_pa
             assert {(each["id"], code(each)) for each in found} == {
                 (number, "not_ready") for number in range(3)
             }
-            assert list(tmp_path.iterdir()) == []
 
     asyncio.run(scenario())
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_path_at_which_somebody_listens_is_not_taken_from_them(tmp_path: Path) -> None:

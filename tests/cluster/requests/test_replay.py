@@ -95,6 +95,12 @@ def test_a_limit_of_zero_tells_where_the_log_stands(tmp_path: Path) -> None:
     writer.close()
 
 
+def test_from_before_the_first_offset_of_an_empty_log_the_position_stays(tmp_path: Path) -> None:
+    writer = open_log(tmp_path)
+    assert answer(tmp_path, after=-1)["last"] == -1
+    writer.close()
+
+
 def test_beyond_the_end_there_is_nothing_and_the_position_stays(tmp_path: Path) -> None:
     writer = open_log(tmp_path)
     put(writer, "A")
@@ -136,7 +142,8 @@ def test_what_is_damaged_is_told_as_a_hole(tmp_path: Path) -> None:
     damage(first, lambda data: data.__setitem__(350_000, data[350_000] ^ 1))
     begin = int(second.stem)
     found = answer(tmp_path, after=1, names=frozenset({"B"}))
-    assert found["holes"] == [[3, begin - 1]]
+    assert found["holes"] == [[3, 3]]
+    assert found["last"] >= begin
 
 
 def test_a_shard_without_a_log_is_not_ready(tmp_path: Path) -> None:

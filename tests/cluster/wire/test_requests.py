@@ -71,7 +71,7 @@ def test_the_status_takes_nothing_and_unknown_keys_are_ignored() -> None:
         ({"shard": False}, "shard is False; it should be a whole number from 0"),
         (
             {"epoch": "9F86D081884C7D65"},
-            "epoch is '9F86D081884C7D65'; it should be 16 lower-case hex digits, or nil for whichever there is",
+            "epoch is '9F86D081884C7D65'; it should be 16 lower-case hex digits, or nil for any",
         ),
         (
             {"after": "4"},
