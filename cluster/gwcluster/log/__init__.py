@@ -1,9 +1,9 @@
 """The shard's log: one writer, any number of readers, and the session that is kept beside it."""
 
 from gwcluster.log.lock import LogBusy
-from gwcluster.log.page import Expired, Hole, Page, Record
+from gwcluster.log.page import Expired, Hole, NoLog, Page, Record
 from gwcluster.log.reader import Reader
 from gwcluster.log.session_state import SavedSession
 from gwcluster.log.writer import Writer
 
-__all__ = ["Expired", "Hole", "LogBusy", "Page", "Reader", "Record", "SavedSession", "Writer"]
+__all__ = ["Expired", "Hole", "LogBusy", "NoLog", "Page", "Reader", "Record", "SavedSession", "Writer"]

@@ -71,6 +71,10 @@ class Page:
     newest: int | None
 
 
+class NoLog(LogError):  # noqa: N818 - a state of affairs, not a mistake
+    """Nothing was ever logged here, or all of it was removed."""
+
+
 class Expired(LogError):  # noqa: N818 - a state of affairs, not a mistake
     """Offsets that were asked for are no longer in the log: count them as missed, go on before `oldest`.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from gwcluster.errors import LogError
-from gwcluster.log.page import Expired, Hole, Page, Record
+from gwcluster.log.page import Expired, Hole, NoLog, Page, Record
 from gwcluster.log.segments import MAX_OFFSET, segment_paths
 from gwcluster.log.survey import Passed, Step, Survey, following_offset
 
@@ -158,9 +158,14 @@ class Reader:
         """
         try:
             paths = segment_paths(self._folder)
+        except FileNotFoundError:
+            paths = []
         except OSError as error:
             self._surveys.clear()
-            raise LogError(f"there is no log in {self._folder}: {error}") from error
+            raise LogError(f"can't read the log in {self._folder}: {error}") from error
+        if not paths:
+            self._surveys.clear()
+            raise NoLog(f"there is no log in {self._folder}")
         known = self._surveys
         self._surveys = {first: known.get(first) or Survey(first, path) for first, path in paths}
         return list(self._surveys.values())

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from gwcluster.errors import LogError
-from gwcluster.log import Expired, Reader
+from gwcluster.log import Expired, NoLog, Reader
 from gwcluster.wire.events import topic
 from gwcluster.wire.refusals import Refusal
 from gwcluster.wire.requests import EXPIRED, WRONG_EPOCH, Replay, refused, replayed
@@ -36,6 +36,8 @@ def replay(reader: Reader, ask: Replay) -> bytes:
         page = reader.read(ask.after, names=ask.names, limit=ask.limit, max_bytes=ask.max_bytes)
     except Expired as error:
         return refused(ask.id, EXPIRED, str(error), oldest=error.oldest)
+    except NoLog as error:
+        return refused(ask.id, Refusal.NOT_READY, str(error), retry_after_s=RETRY_S, no_log=True)
     except LogError as error:
         return refused(ask.id, Refusal.NOT_READY, str(error), retry_after_s=RETRY_S)
     if ask.epoch not in (None, page.epoch):  # the log began anew in this very moment

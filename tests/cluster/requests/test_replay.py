@@ -191,3 +191,14 @@ def test_a_bug_in_one_answer_ends_no_other(tmp_path: Path, caplog: pytest.LogCap
     assert [found["error"]["code"] for found in answers] == ["not_ready", "not_ready"]
     assert "bug: a replay of shard 3" in caplog.text
     replays.close()
+
+
+def test_who_asks_for_a_log_that_never_was_is_told_so_and_for_one_that_is_unreadable_is_not(
+    tmp_path: Path,
+) -> None:
+    found = answer(tmp_path / "never")
+    assert (found["error"]["code"], found["error"]["no_log"]) == ("not_ready", True)
+    (tmp_path / f"{0:020d}.log").write_bytes(b"garbage")
+    found = answer(tmp_path)
+    assert found["error"]["code"] == "not_ready"
+    assert "no_log" not in found["error"]
