@@ -984,6 +984,16 @@ def test_a_shard_that_hears_nothing_for_unusually_long_resumes_although_it_gets_
     assert rig.now == left_at, "every second may hold another event back"
 
 
+def test_a_shard_that_hears_nothing_from_its_first_resume_on_resumes_again_although_it_gets_acks() -> None:
+    rig = Rig(SAVED).live().forget_log()  # it succeeds a worker that died
+    while not rig.all(Hangup):
+        rig.run_for(1.0, acks=True)
+    assert 600.0 < rig.now - START < 645.0
+    assert rig.all(Hangup) == [Hangup(4900)]
+    rig.lose()
+    assert rig.redial() == Dial(RESUME_URL)
+
+
 @pytest.mark.parametrize("code", [1001, 1012, 4000])
 def test_a_session_that_discord_sends_away_each_time_is_kept_for_ten_minutes_and_not_for_ever(
     code: int,

@@ -27,10 +27,23 @@ def test_a_shard_is_too_silent_after_fifty_of_its_pauses_but_not_before_ten_minu
     assert silence.look(seq, now + patience_s + 1.0) == pytest.approx(patience_s + 1.0)
 
 
-def test_a_shard_that_never_had_an_event_may_be_silent_for_ever() -> None:
+@pytest.mark.parametrize("resumed", [False, True])
+def test_a_shard_that_never_had_an_event_is_too_silent_after_10_20_and_40_minutes_and_then_each_hour(
+    resumed: bool,
+) -> None:
+    # Nobody knows how often it should hear something: a worker that has just succeeded another one, say.
     silence = Silence()
-    silence.begin(1, START, resumed=False)
-    assert silence.look(1, START + 1e6) is None
+    seq, now = 100, START
+    silence.begin(seq, now, resumed=resumed)
+    waits: list[float] = []
+    for _ in range(5):
+        began = now
+        while silence.look(seq, now) is None:
+            now += 10.0  # a heartbeat
+        waits.append((now - began) / 60.0)
+        seq += 1  # RESUMED
+        silence.begin(seq, now, resumed=True)
+    assert waits == pytest.approx([10.0, 20.0, 40.0, 60.0, 60.0], abs=2.0)
 
 
 def test_before_a_session_there_is_nothing_to_listen_for() -> None:

@@ -189,7 +189,7 @@ class Conversation:
         return [*told, *self._leaving.hang_up(now, said, *forgotten)]
 
     def listen(self, now: float) -> list[Effect]:
-        """Resume when a shard that had events before has had none for unusually long."""
+        """Resume when a shard has had no event for unusually long."""
         is_live = self._standing.phase is Phase.LIVE
         silent_s = self._silence.look(self._standing.received_seq, now) if is_live else None
         if silent_s is None:

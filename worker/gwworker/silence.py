@@ -14,7 +14,7 @@ MOST_S: Final = 3600.0
 """Bounds of what is too long."""
 
 TIMES: Final = 50.0
-"""How many times the usual pause between two events is too long."""
+"""How many times the usual pause between two events is too long; where nothing came yet, `LEAST_S` is."""
 
 _WEIGHT: Final = 0.1
 """Of the newest observation in the usual pause."""
@@ -47,8 +47,6 @@ class Silence:
             self._pause_s = pause_s if known is None else known + _WEIGHT * (pause_s - known)
             self._seq, self._heard_at = seq, now
             return None
-        if self._pause_s is None:
-            return None
         silent_s = now - self._heard_at
-        patience_s = min(MOST_S, max(LEAST_S, TIMES * self._pause_s, 2 * self._quiet_s))
+        patience_s = min(MOST_S, max(LEAST_S, TIMES * (self._pause_s or 0.0), 2 * self._quiet_s))
         return silent_s if silent_s > patience_s else None
