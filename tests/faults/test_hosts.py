@@ -102,6 +102,8 @@ def test_f18_what_one_shard_learned_of_a_host_the_others_do_not_learn_again(tmp_
         await scene.until(lambda: len(scene.sim.ledger.resumes) == SHARDS, within_s=5.0)
         await scene.live()
         assert dials(scene, "resume") == 1
+        told = f"no shard dials {scene.sim.resume_url} for 10 minutes: it failed shard 0"
+        assert scene.story(told) == f"WARNING {told}", "said once, and why"
         assert {one.host for one in scene.sim.ledger.resumes} == {"gateway"}
         assert len(scene.sim.ledger.identifies) == SHARDS
 

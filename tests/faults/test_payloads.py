@@ -115,6 +115,12 @@ def test_f30_an_opcode_that_nobody_knows_is_ignored_and_said(tmp_path: Path, com
         assert len(scene.sim.ledger.connections) == 1
         assert len(scene.sim.ledger.frames) <= 2, "and nothing is answered"
         assert scene.story("WARNING").count("unknown opcode") == 7
+        scene.sim.send_op(0, 99)
+        await scene.run_for(5.0)
+        assert scene.story("WARNING").count("unknown opcode") == 7, "said once for each, and counted"
+        pulse = scene.crew.board.views[0].pulse
+        assert pulse is not None
+        assert pulse.unknown_ops == 8
 
     stage(tmp_path, play, config=asking_for(compression))
 
