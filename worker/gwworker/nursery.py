@@ -100,10 +100,12 @@ class _Nursery:
         match message:
             case Fork():
                 self._fork(message.shard, self._ends.popleft())
-            case Signal() if message.pid in self._children:
-                os.kill(message.pid, message.signal)
+            case Signal():
+                if message.pid in self._children:  # the child of a late signal was buried already
+                    os.kill(message.pid, message.signal)
+                self._tell(message)
             case _:
-                pass  # the child of a late signal was buried already
+                pass
 
     def _fork(self, shard: int, end: int) -> None:
         assert len(os.listdir("/proc/self/task")) == 1, "a nursery with threads must not fork"  # noqa: PTH208

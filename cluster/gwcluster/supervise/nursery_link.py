@@ -20,6 +20,10 @@ from gwcluster.wire.logline import decode
 LAST_WORDS_S: Final = 0.5
 """How long a stop waits for the end of what nursery and workers write to stderr."""
 
+ANSWER_S: Final = 60.0
+"""How long a nursery may take for what it does in milliseconds, its imports on a busy machine included. One that
+hangs buries nobody, so each shard whose worker dies would have none from then on."""
+
 log = logging.getLogger(__name__)
 
 
@@ -123,12 +127,18 @@ class NurseryLink:
     Args:
         listener: told what happens, on the loop.
         environ: the nursery's environment; must not hold the token.
+        answer_s: how long it may owe an answer and say nothing before it is killed, in seconds.
     """
 
-    def __init__(self, listener: Listener, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, listener: Listener, environ: Mapping[str, str], *, answer_s: float = ANSWER_S
+    ) -> None:
         self._listener = listener
         self._environ = dict(environ)
         self._unframer = Unframer()
+        self._answer_s = answer_s
+        self._owed = 0  # answers
+        self._overdue: asyncio.TimerHandle | None = None
         self._outbox: deque[tuple[bytes, socket.socket | None]] = deque()
         self._socket: socket.socket | None = None
         self._process: asyncio.subprocess.Process | None = None
@@ -212,7 +222,22 @@ class NurseryLink:
 
     def _send(self, message: Message, descriptor: socket.socket | None) -> None:
         self._outbox.append((encode(message), descriptor))
+        self._owed += 1
+        if self._overdue is None:
+            self._await_answer()
         self._flush()
+
+    def _await_answer(self) -> None:
+        """Begin to wait for the next answer, if one is owed; it is read before a timer that is late fires."""
+        if self._overdue is not None:
+            self._overdue.cancel()
+        waits = self._owed and self._socket is not None
+        loop = asyncio.get_running_loop()
+        self._overdue = loop.call_later(self._answer_s, self._give_up) if waits else None
+
+    def _give_up(self) -> None:
+        log.error("the nursery has not answered for %.0f s; killing it, and its workers with it", self._answer_s)
+        self.kill()
 
     def _flush(self) -> None:
         loop = asyncio.get_running_loop()
@@ -253,9 +278,14 @@ class NurseryLink:
             self.kill()
 
     def _take(self, message: Message) -> None:
+        if isinstance(message, Forked | Signal):
+            self._owed -= 1
+            self._await_answer()
         match message:
             case Forked():
                 self._listener.forked(message.shard, message.pid)
+            case Signal():
+                pass  # it was sent
             case Exited():
                 self._listener.exited(message.shard, message.pid, message.status)
             case _:
@@ -278,3 +308,6 @@ class NurseryLink:
             loop.remove_writer(self._socket)
             self._socket.close()
             self._socket = None
+        if self._overdue is not None:
+            self._overdue.cancel()
+            self._overdue = None

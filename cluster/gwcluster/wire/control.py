@@ -226,7 +226,7 @@ class Fork:
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """Coordinator to nursery: send `signal` to your child `pid`, if it still is one."""
+    """Coordinator to nursery: send `signal` to your child `pid`, if it still is one; comes back once done."""
 
     pid: int
     signal: int

@@ -48,8 +48,8 @@ class Heard:
 class Line(NurseryLink):
     """Remembers its workers, so that a test leaves none behind."""
 
-    def __init__(self, listener: Listener, environ: Mapping[str, str]) -> None:
-        super().__init__(listener, environ)
+    def __init__(self, listener: Listener, environ: Mapping[str, str], *, answer_s: float = 10.0) -> None:
+        super().__init__(listener, environ, answer_s=answer_s)
         self.forked: list[WorkerLink] = []
 
     def fork(self, shard: int) -> WorkerLink:
@@ -68,12 +68,14 @@ def open_files() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-def with_nursery(story: Callable[[NurseryLink, Heard], Awaitable[None]], **environ: str) -> Heard:
+def with_nursery(
+    story: Callable[[NurseryLink, Heard], Awaitable[None]], *, answer_s: float = 10.0, **environ: str
+) -> Heard:
     """Run a story beside a nursery that lives as long, and return what was heard."""
     heard = Heard()
 
     async def main() -> None:
-        link = Line(heard, {"PATH": os.environ["PATH"], **environ})
+        link = Line(heard, {"PATH": os.environ["PATH"], **environ}, answer_s=answer_s)
         await link.start()
         try:
             await story(link, heard)
@@ -222,6 +224,45 @@ def test_a_nursery_that_does_not_hear_is_killed_by_a_stop_within_two_seconds(tmp
 
     with_nursery(story)
     assert 0.9 < took_s < 2.0
+
+
+def signal_it(link: NurseryLink, heard: Heard) -> None:
+    link.signal(heard.workers[3], signal.SIGWINCH)  # which changes nothing
+
+
+def fork_another(link: NurseryLink, heard: Heard) -> None:
+    link.fork(4)
+
+
+@pytest.mark.parametrize("ask", [signal_it, fork_another])
+def test_a_nursery_that_hangs_while_it_owes_an_answer_is_killed_with_its_workers(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, ask: Callable[[NurseryLink, Heard], None]
+) -> None:
+    async def story(link: NurseryLink, heard: Heard) -> None:
+        link.fork(3).tell(at_home(tmp_path, 3))
+        await until(lambda: heard.is_at_work(3), "a worker that dials")
+        os.kill(the_nursery(), signal.SIGSTOP)
+        await asyncio.sleep(2.5)
+        assert heard.ends == [], "it owes nothing"
+        ask(link, heard)
+        await until(lambda: heard.ends, "the news")
+        await until(lambda: not is_alive(heard.workers[3]), "the worker's end")
+
+    assert with_nursery(story, answer_s=2.0).ends == [-SIGKILL]
+    assert "the nursery has not answered for 2 s; killing it, and its workers with it" in caplog.text
+
+
+def test_a_nursery_that_has_answered_owes_nothing(tmp_path: Path) -> None:
+    async def story(link: NurseryLink, heard: Heard) -> None:
+        link.fork(3).tell(at_home(tmp_path, 3))
+        await until(lambda: heard.is_at_work(3), "a worker that dials")
+        signal_it(link, heard)
+        link.signal(1, signal.SIGWINCH)  # no child of its own: it says so all the same
+        link.fork(4).tell(at_home(tmp_path, 4))
+        await until(lambda: heard.is_at_work(4), "a second worker that dials")
+        await asyncio.sleep(2.5)
+
+    assert with_nursery(story, answer_s=2.0).ends == []
 
 
 def test_nonsense_from_a_worker_closes_its_link_alone(
