@@ -58,6 +58,7 @@ def test_f33_no_ack_and_no_traffic_ends_the_connection_and_resumes_with_the_righ
         assert (close.by, close.code) == ("client", None), "dropped, without waiting for a closing handshake"
         assert close.at - beat.at == pytest.approx(INTERVAL_S, abs=0.1)
         assert resume.at - close.at < 1.1
+        assert "zombie connection: no ACK for a heartbeat of 41 s ago; the last message came" in scene.story()
         scene.sim.drop_acks(0, False)
         await scene.run_for(300.0)
         assert len(scene.sim.ledger.identifies) == 1
@@ -208,6 +209,30 @@ def test_f38_acks_that_nobody_asked_for_are_neither_counted_nor_saved_up(tmp_pat
         assert len(scene.sim.ledger.identifies) == 1
 
     stage(tmp_path, play)
+
+
+def test_f41_a_worker_that_hangs_for_good_is_killed_after_20_s_and_its_successor_resumes(
+    tmp_path: Path,
+) -> None:
+    async def play(scene: Scene) -> None:
+        await scene.live()
+        scene.sim.emit_random(0, 10)
+        await scene.settled()
+        last = scene.seqs(0)[-1]
+        at = scene.loop.time()
+        scene.worker(0).hang()
+        scene.sim.emit_random(0, 10)
+        (resume,) = await scene.until(lambda: scene.sim.ledger.resumes)
+        await scene.live()
+        assert 18.0 <= resume.at - at <= 27.0  # its last word may be two seconds old, a look five late
+        assert (resume.seq, resume.outcome) == (last, "resumed")
+        assert scene.story("killing it") == "ERROR shard 0: its worker said nothing for 20 s; killing it"
+        assert scene.seqs(0) == list(range(1, scene.seqs(0)[-1] + 1))
+        await scene.run_for(300.0)
+        assert len(scene.sim.ledger.connections) == 3, "and the other shard is well"
+        assert len(scene.sim.ledger.identifies) == 2
+
+    stage(tmp_path, play, shards=2, guilds=4, max_concurrency=2)
 
 
 @pytest.mark.parametrize("jump_s", [3600.0, -3600.0])

@@ -91,6 +91,17 @@ class InLoopWorker:
         else:
             self._control._transport.resume_reading()
 
+    def hang(self) -> None:
+        """Do nothing any more and don't die, as a worker does whose disk doesn't answer."""
+        assert self.drive is not None
+        assert self.drive.link is not None
+        assert self.drive.link._transport is not None
+        self.cut_off()
+        self._housekeeping.cancel()
+        self.drive.link._transport.pause_reading()
+        if self.drive._timer is not None:
+            self.drive._timer.cancel()
+
     def drain(self) -> None:
         """What SIGTERM does."""
         if self.drive is None:
@@ -140,9 +151,9 @@ class InLoopWorker:
 
     async def _run(self) -> None:
         await self._control.attach(self._end)
-        housekeeping = asyncio.create_task(self._keep_house())
+        self._housekeeping = asyncio.create_task(self._keep_house())
         status = await self._status
-        housekeeping.cancel()
+        self._housekeeping.cancel()
         if self.drive is not None and self.drive.link is not None:
             if status >= 0:
                 await asyncio.wait([self.drive.link.closed], timeout=2.0)

@@ -107,7 +107,8 @@ class Conversation:
         told: list[Effect] = [] if bad is None else [TellHostFailed(bad)]
         if standing.known is None:
             standing.enter(Phase.QUEUED, now)
-            return [*told, standing.report("waiting for a permit to identify"), AskPermit()]
+            waiting = "waiting for a permit to identify"
+            return [*told, standing.report(waiting), Say(logging.INFO, waiting), AskPermit()]
         standing.lifeline.resuming(now)
         self._budget.note(now)
         self._resumed_from = standing.received_seq

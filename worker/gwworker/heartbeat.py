@@ -111,6 +111,12 @@ class Heartbeat:
         if self._unacked:
             self.latency_s = now - self._unacked.popleft()
 
+    def silence(self, now: float) -> str:
+        """Return words for how long no ACK has come, and nothing at all."""
+        since = now if self._unacked_since is None else self._unacked_since
+        heard_s = now - self._heard_at
+        return f"no ACK for a heartbeat of {now - since:.0f} s ago; the last message came {heard_s:.0f} s ago"
+
     def doubt(self, now: float) -> bool:
         """The connection may be dead: say whether to send a beat now; something must be heard in 10 s."""
         if self._beat_at is None or self._judge_at is not None or not self.requested(now):

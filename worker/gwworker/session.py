@@ -161,7 +161,7 @@ class Session:
             case Verdict.ZOMBIE:
                 if self.standing.phase is Phase.RESUMING:
                     self._redial.host_failed(now)
-                return self._leaving.drop(now, "zombie connection: a heartbeat got no answer")
+                return self._leaving.drop(now, f"zombie connection: {self.heartbeat.silence(now)}")
 
     def _expired(self, now: float) -> list[Effect]:
         phase = self.standing.phase
