@@ -130,12 +130,39 @@ def test_f54_sessions_that_end_after_two_seconds_are_bought_at_a_falling_rate(tm
         assert len(identifies) < 80, "backoff starting anew with each READY would make it some 200"
         assert sum(waits[-10:]) / 10 > 20.0
         assert sum(waits[:3]) / 3 < 20.0
+        # Both the worker, before it dials, and the gate, before it grants, wait longer than at first.
+        ledger = scene.sim.ledger
+        dropped = [close.at for close in ledger.closes if close.by == "server"]
+        dials = [min(one.at for one in ledger.resumes if one.at > at) - at for at in dropped[:-1]]
+        assert sum(dials[-10:]) / 10 > 20.0
+        greeted = {hello.link: hello.at for hello in ledger.hellos}
+        queued = [one.at - greeted[one.link] for one in identifies]
+        assert sum(queued[-10:]) / 10 > 10.0
         scene.sim.accept()
         await scene.live(within_s=200.0)
         await scene.run_for(120.0)
         assert scene.is_live(0)
 
     stage(tmp_path, play, start=False)
+
+
+def test_f54_sessions_that_end_after_two_seconds_open_the_breaker_however_long_dials_are_waited_for(
+    tmp_path: Path,
+) -> None:
+    async def play(scene: Scene) -> None:
+        scene.sim.close_after(2.0)
+        scene.sim.refuse_resume("op9", times=None)
+        await scene.start()
+        await scene.run_for(600.0)
+        told = "ERROR identify budget: 12 identifies of the last 24 h gained no shard"
+        assert scene.story("gained no shard").startswith(told)
+        opened = len(scene.sim.ledger.identifies)
+        await scene.run_for(1200.0)
+        assert len(scene.sim.ledger.identifies) - opened <= 5, "one in five minutes"
+        scene.sim.accept()
+        await scene.live(within_s=1200.0)
+
+    stage(tmp_path, play, start=False, shards=10, guilds=10, max_concurrency=10, daily_limit=60)
 
 
 @pytest.mark.parametrize("counted", ["all", "successes"])

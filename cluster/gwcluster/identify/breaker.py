@@ -21,7 +21,7 @@ LEAST: Final = 10
 
 DAY_S: Final = 86_400.0
 HOLD_S: Final = 60.0
-"""A session that lasts so long has been worth its identify."""
+"""A session that is live for so long at a stretch has been worth its identify."""
 
 
 @dataclass(slots=True)
@@ -33,7 +33,7 @@ class _Pending:
 class Breaker:
     """Counts identifies that bore nothing in 24 h, and opens when they are a fifth of the daily limit.
 
-    One bore nothing when its shard was refused or came again before its session had lasted a minute;
+    One bore nothing when its shard was refused or came again before its session had been live for a minute;
     one whose answer is still to come isn't judged, so slow READYs of a large start open nothing. While
     open, one try is let through every five minutes, and the first that lasts closes the breaker.
 
@@ -60,10 +60,15 @@ class Breaker:
         self._pending[shard] = _Pending(at)
 
     def ready(self, shard: int, now: float) -> None:
-        """READY answered it."""
+        """READY answered it, or RESUMED after the connection was lost."""
         pending = self._pending.get(shard)
         if pending is not None and pending.ready_at is None:
             pending.ready_at = now
+
+    def left(self, shard: int) -> None:
+        """`shard` isn't live any more; unless it resumes, its session has lasted until now. Settle first."""
+        if shard in self._pending:
+            self._pending[shard].ready_at = None
 
     def again(self, shard: int, now: float) -> bool:
         """`shard` was refused, or needs another identify; say whether its last one so bore nothing.

@@ -48,8 +48,13 @@ class Caution:
         self.breaker.sent(shard, at)
 
     def ready(self, shard: int, now: float) -> None:
-        """READY answered it; whether it was worth it shows in a minute."""
+        """READY answered it, or its session was resumed; whether it was worth it shows in a minute."""
         self.breaker.ready(shard, now)
+
+    def left(self, shard: int, now: float) -> None:
+        """`shard` isn't live any more; waits between dials are no part of what a session lasts."""
+        self._settle(now)
+        self.breaker.left(shard)
 
     def again(self, shard: int, now: float, spendable: int) -> None:
         """`shard` was refused, or needs another identify: unless its last one lasted, it bore nothing."""

@@ -116,6 +116,15 @@ class Gate:
         self._overdue.discard(shard)
         if shard in self._leases:
             self._count(shard, now)
+        self._caution.left(shard, now)
+
+    def left(self, shard: int, now: float) -> None:
+        """`shard` lost its connection, though not yet its session."""
+        self._caution.left(shard, now)
+
+    def resumed(self, shard: int, now: float) -> None:
+        """`shard` has its session again."""
+        self._caution.ready(shard, now)
 
     def refused(self, shard: int, now: float) -> None:
         """Op 9 answered an IDENTIFY: somebody else uses the key, so it closes for 5, 10, 20 … 60 s."""

@@ -93,7 +93,13 @@ class Permits:
         if identified:
             self.gate.succeeded(shard, self._clock())
             self._close(shard, READY)
+        else:
+            self.gate.resumed(shard, self._clock())
         return identified
+
+    def left(self, shard: int) -> None:
+        """The shard isn't live any more: what its session has been good for is judged by how long it was."""
+        self.gate.left(shard, self._clock())
 
     def needs_none(self, shard: int) -> None:
         """The shard resumes, is live or can't connect: no other has to wait until it asks."""

@@ -252,6 +252,8 @@ class Crew:
         self.grapevine.seen(shard, state)
         if state in {ShardState.BACKOFF, ShardState.RESUMING, ShardState.LIVE}:
             self.permits.needs_none(shard)
+        if state is ShardState.BACKOFF:
+            self.permits.left(shard)
         if state is ShardState.LIVE:
             self.supervisor.live(shard, self._clock())
             if self.permits.live(shard):

@@ -49,6 +49,22 @@ def test_sessions_that_lasted_a_minute_count_for_nothing_and_shorter_ones_do() -
         assert (breaker.probe_at is not None) is opens
 
 
+def test_the_time_that_a_shard_waits_to_dial_again_is_no_part_of_what_its_session_lasted() -> None:
+    for resumes, opens in [(False, True), (True, False)]:
+        breaker, now = Breaker(total=100), 10_000.0
+        for _ in range(20):
+            breaker.sent(0, now)
+            breaker.ready(0, now)
+            breaker.left(0)
+            now += 100.0  # between dials
+            if resumes:
+                breaker.ready(0, now)
+            breaker.settle(now + 60.0)
+            now += 60.0
+            breaker.again(0, now)
+        assert (breaker.probe_at is not None) is opens
+
+
 def test_the_first_try_that_lasts_a_minute_closes_it() -> None:
     breaker = burnt(20)
     breaker.granted(10_300.0)
