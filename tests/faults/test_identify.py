@@ -153,6 +153,8 @@ def test_f50_refusals_in_a_row_close_the_key_for_longer_each_time(tmp_path: Path
         scene.sim.refuse_identify("op9", times=5)
         await scene.start()
         await scene.live(within_s=300.0)
+        told = scene.story("get no permit for").splitlines()
+        assert [line.split()[-2] for line in told] == ["5", "10", "20", "40", "60"], "in seconds, each time"
         waits = gaps(scene.sim.ledger.identifies)
         assert [wait >= least for wait, least in zip(waits, [5, 10, 20, 40, 60], strict=True)] == [True] * 5
         assert waits[-1] < 140.0

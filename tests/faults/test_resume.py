@@ -143,6 +143,27 @@ def test_f71_3500_missed_events_come_in_order_among_live_ones_and_heartbeats_go_
     stage(tmp_path, play, buffer_events=6000, heartbeat_interval_ms=5_000)
 
 
+def test_f71_a_replay_that_takes_longer_than_a_minute_is_waited_for_while_events_come(tmp_path: Path) -> None:
+    async def play(scene: Scene) -> None:
+        await at_seq_100(scene)
+        scene.sim.silence_dials()
+        scene.sim.abort(0)
+        emit(scene, 3500)
+        await scene.until(lambda: len(scene.sim.ledger.connections) == 2)
+        scene.sim.drip(None, 650)
+        scene.sim.send_hello(None)
+        at = scene.loop.time()
+        await scene.until(lambda: not scene.is_live(0))
+        await scene.live(within_s=600.0)
+        assert 65.0 < scene.loop.time() - at < 80.0, "and less than two intervals, for ACKs are as late"
+        assert scene.seqs() == list(range(1, 100 + 3500 + 1 + 1))
+        assert len(scene.sim.ledger.connections) == 2
+        assert scene.sim.ledger.beats, "heartbeats went on"
+
+    # I7 takes what drips for delivered already.
+    stage(tmp_path, play, excused={"I7"}, buffer_events=6000)
+
+
 # Numbers that are not what they should be
 
 

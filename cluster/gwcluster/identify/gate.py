@@ -133,6 +133,11 @@ class Gate:
         self._windows.refused(self._key(shard), now)
         self._caution.again(shard, now, self.budget.spendable)
 
+    def closed(self, shard: int, now: float) -> tuple[int, float]:
+        """Return the key of `shard`, and for how many seconds more it stays closed."""
+        key = self._key(shard)
+        return key, max(0.0, self._windows.opens_at(key) - now)
+
     def succeeded(self, shard: int, now: float) -> None:
         """READY answered the IDENTIFY: the key's refusals are forgotten."""
         if shard in self._leases:

@@ -82,6 +82,8 @@ class Permits:
                     self._note(self._ledger.unused, self._rows.pop(shard))
             case IdentifyRefused():
                 self.gate.refused(shard, now)
+                said = "the IDENTIFY of shard %d was refused: shards of its key, %d, get no permit for %.0f s"
+                log.warning(said, shard, *self.gate.closed(shard, now))
                 self._close(shard, REFUSED)
             case _:
                 return False

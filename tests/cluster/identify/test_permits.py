@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -123,7 +124,7 @@ def test_an_unused_permit_costs_nothing_and_leaves_the_key_open() -> None:
     assert [what for what, *_ in rig.ask(3)] == ["granted", "told"]
 
 
-def test_a_refused_identify_closes_its_row_and_its_key() -> None:
+def test_a_refused_identify_closes_its_row_and_its_key(caplog: pytest.LogCaptureFixture) -> None:
     rig = holding(3)
     rig.permits.heard(3, PermitUsed(ago_s=0.0))
     rig.now = 10_001.0
@@ -133,6 +134,8 @@ def test_a_refused_identify_closes_its_row_and_its_key() -> None:
     assert rig.permits.due == 10_006.0  # 5 s after the refusal, later than 5.25 s after the sending
     rig.permits.live(3)
     assert rig.happened() == []
+    (said,) = [record.getMessage() for record in caplog.records if "refused" in record.getMessage()]
+    assert re.fullmatch("the IDENTIFY of shard 3 was refused: .* its key, [0-9]+, get no permit for 5 s", said)
 
 
 def test_a_worker_that_ends_with_a_permit_has_used_it() -> None:
