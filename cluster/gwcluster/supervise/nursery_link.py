@@ -130,9 +130,7 @@ class NurseryLink:
         answer_s: how long it may owe an answer and say nothing before it is killed, in seconds.
     """
 
-    def __init__(
-        self, listener: Listener, environ: Mapping[str, str], *, answer_s: float = ANSWER_S
-    ) -> None:
+    def __init__(self, listener: Listener, environ: Mapping[str, str], *, answer_s: float = ANSWER_S) -> None:
         self._listener = listener
         self._environ = dict(environ)
         self._unframer = Unframer()
@@ -236,7 +234,9 @@ class NurseryLink:
         self._overdue = loop.call_later(self._answer_s, self._give_up) if waits else None
 
     def _give_up(self) -> None:
-        log.error("the nursery has not answered for %.0f s; killing it, and its workers with it", self._answer_s)
+        log.error(
+            "the nursery has not answered for %.0f s; killing it, and its workers with it", self._answer_s
+        )
         self.kill()
 
     def _flush(self) -> None:

@@ -135,7 +135,9 @@ def test_a_refused_identify_closes_its_row_and_its_key(caplog: pytest.LogCapture
     rig.permits.live(3)
     assert rig.happened() == []
     (said,) = [record.getMessage() for record in caplog.records if "refused" in record.getMessage()]
-    assert re.fullmatch("the IDENTIFY of shard 3 was refused: .* its key, [0-9]+, get no permit for 5 s", said)
+    assert re.fullmatch(
+        "the IDENTIFY of shard 3 was refused: .* its key, [0-9]+, get no permit for 5 s", said
+    )
 
 
 def test_a_worker_that_ends_with_a_permit_has_used_it() -> None:
