@@ -90,8 +90,8 @@ worker is `starting`.
   session resumed; after a shorter one, or when its clock was set, a heartbeat asks whether anybody is there.
 * A shard that hears nothing for {times} times its usual pause between events, {least} minutes at least and an
   hour at most, is resumed although its heartbeats are acknowledged: a RESUME is free, and brings whatever was
-  held back. Where that shows a quiet shard, it is left alone for twice as long. The successor of a worker that died
-  begins with {least} minutes.
+  held back. Where that shows a quiet shard, it is left alone for twice as long. The successor of a worker
+  that died begins with {least} minutes.
 * Where a session is given up, `GWCLUSTER_SESSION_LOST` says so before the next READY.
 
 ## Close codes

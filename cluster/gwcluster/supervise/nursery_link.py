@@ -21,8 +21,8 @@ LAST_WORDS_S: Final = 0.5
 """How long a stop waits for the end of what nursery and workers write to stderr."""
 
 ANSWER_S: Final = 60.0
-"""How long a nursery may take for what it does in milliseconds, its imports on a busy machine included. One that
-hangs buries nobody, so each shard whose worker dies would have none from then on."""
+"""How long a nursery may take for what it does in milliseconds, its imports on a busy machine included. One
+that hangs buries nobody, so each shard whose worker dies would have none from then on."""
 
 log = logging.getLogger(__name__)
 
