@@ -151,8 +151,8 @@ class Cluster:
         limits = self._limits(ledger, start)
         if info is not None:
             limits.admit(info, fresh=self._fresh)
-            if self._fresh:
-                log.warning("--fresh: %d saved sessions are given up", forget_all(state.shards))
+            if self._fresh and (given_up := forget_all(state.shards)):
+                log.warning("--fresh: %d saved sessions are given up", given_up)
         self._shards = start.shards
         crew = self.crew = self._assemble(state, ledger, fanin, start, limits)
         control.commands, control.ids = crew.commands, crew.board.views.keys()
