@@ -21,12 +21,13 @@ from gwcluster.backoff import Backoff
 from gwcluster.config import Config, load
 from gwcluster.discord import is_loopback_url
 from gwcluster.identify.bootstrap import fetch, rest_session
-from gwcluster.identify.caution import Caution
+from gwcluster.identify.budget import Budget
+from gwcluster.identify.caution import Caution, Past
 from gwcluster.identify.gateway_info import GatewayInfo, Ok, Refused, Retry, decide
 from gwcluster.identify.ledger import DAY_S, Ledger
 from gwcluster.identify.limits import budget_of
 from gwcluster.identify.outlook import Outlook
-from gwcluster.identify.standing import beginning, look, resuming
+from gwcluster.identify.standing import beginning, certain, look, resuming
 from gwcluster.identify.start import Start, StartError, ranges
 from gwcluster.spans import moment, span
 from gwcluster.state_folder import ledger_in, owner_of, shards_in
@@ -46,8 +47,9 @@ def command(ctx: click.Context, file: Path, as_json: bool) -> None:
     config = load(file, environ=os.environ)
     found = asyncio.run(_outlook(config, time.time()))
     if isinstance(found, Refused):
+        hitch = {"reason": found.reason, "remedy": "Nothing else helps, and asking again does harm"}
         click.echo(
-            json.dumps({"may_start": False, "refused": True, "hitches": [{"reason": found.reason}]})
+            json.dumps({"name": config.name, "may_start": False, "refused": True, "hitches": [hitch]})
             if as_json
             else found.reason
         )
@@ -79,10 +81,7 @@ async def _outlook_by(ledger: Ledger | None, config: Config, now: float) -> Outl
     if info is not None and start is not None:
         spent = ledger.spent_since(now - DAY_S) if ledger else 0
         budget = budget_of(info, start, spent, now=now, reserve=config.identify.reserve)
-    caution = Caution(total=info.total if info else 1000, jitter=lambda: 1.0)
-    if ledger is not None:
-        caution.remember(ledger.past(0.0), budget.spendable if budget else 0)
-    caution.breaker.settle(now)
+    past = ledger.past(0.0) if ledger else []
     return Outlook(
         now=now,
         start=start,
@@ -91,10 +90,23 @@ async def _outlook_by(ledger: Ledger | None, config: Config, now: float) -> Outl
         silence=silence,
         budget=budget,
         spent=ledger.spent_since(now - DAY_S) if ledger else 0,
-        breaker=caution.breaker,
+        caution=_caution(past, start, info, budget, now),
         not_before=not_before,
         owner=owner_of(config.state),
     )
+
+
+def _caution(
+    past: list[Past], start: Start | None, info: GatewayInfo | None, budget: Budget | None, now: float
+) -> Caution:
+    """Return how careful the coordinator will be once its shards have asked for permits, at the least."""
+    shards, spendable = start.identifying if start else (), budget.spendable if budget else 0
+    caution = Caution(total=info.total if info else 0, jitter=lambda: 0.0)
+    caution.remember(past, spendable)
+    for shard in shards:
+        caution.again(shard, now, spendable)
+    caution.settle(shards, now, spendable)
+    return caution
 
 
 async def _ask(config: Config, now: float) -> GatewayInfo | Refused | Retry:
@@ -128,6 +140,8 @@ def _start(
         start = resuming(config, sessions, known)
         if start is None and info is not None:
             start = beginning(config, sessions, known, info)
+        elif start is None:
+            start = certain(config, sessions)
     except StartError as error:
         return None, str(error)
     return start, None
@@ -137,7 +151,7 @@ def show(console: Console, name: str, outlook: Outlook) -> None:
     """Print an outlook for a person who has to decide something."""
     if outlook.refused:
         console.print(Text(f"✗ {name} may not start: `run` would exit with 1", "bold red"))
-    elif outlook.start is None:
+    elif outlook.waits:
         console.print(Text(f"✗ {name} can't start before Discord answers", "bold red"))
     elif outlook.hitches:
         console.print(Text(f"✗ {name} may start only in part", "bold red"))
@@ -165,9 +179,11 @@ def _rows(outlook: Outlook) -> list[tuple[str, str]]:
         rows.append(("shards", f"{len(start.ids)} of {start.shards}{recommended}"))
         rows.append(("resume", _some(start.resumable, "costs nothing")))
         cost = f"{len(start.identifying)} identifies"
-        if info is not None:
-            cost += f", at least {span(start.least_s(info.max_concurrency))}"
+        if outlook.least_s is not None:
+            cost += f", at least {span(outlook.least_s)}"
         rows.append(("identify", _some(start.identifying, cost)))
+        if start.given_up:
+            rows.append(("given up", f"{start.given_up} sessions of another shard count or other intents"))
     if info is not None:
         rows.append(("max_concurrency", f"{info.max_concurrency}"))
         rows.append(("left today", f"{info.remaining} of {info.total}, says Discord"))
@@ -192,7 +208,11 @@ def _some(shards: frozenset[int] | tuple[int, ...], cost: str) -> str:
 
 
 def _breaker(outlook: Outlook) -> str:
-    bore = f"{outlook.breaker.fruitless} identifies bore nothing; {outlook.breaker.limit} open it"
-    if outlook.breaker.probe_at is None:
+    breaker = outlook.caution.breaker
+    bore = f"{breaker.fruitless} identifies bore nothing"
+    if outlook.info is None:
+        return f"{bore}; how many open it depends on the daily limit"
+    bore += f"; {breaker.limit} open it"
+    if breaker.probe_at is None:
         return f"closed: {bore}"
-    return f"open: {bore}, next try at {moment(outlook.breaker.probe_at, outlook.now)}"
+    return f"open: {bore}, next try at {moment(breaker.probe_at, outlook.now)}"

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from gwcluster.identify.breaker import Breaker
+from gwcluster.identify.breaker import HOLD_S, PROBE_S
 from gwcluster.identify.budget import Budget
+from gwcluster.identify.caution import Caution
 from gwcluster.identify.gateway_info import GatewayInfo
 from gwcluster.identify.start import Start, ranges, refusal, shortage
-from gwcluster.spans import moment
+from gwcluster.spans import moment, span
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Outlook:
         silence: why there is none.
         budget: None without an answer.
         spent: identifies of the last 24 h by our own ledger.
-        breaker: as the ledger leaves it.
+        caution: as the ledger leaves it, settled for this start.
         not_before: until when Discord must not be asked.
         owner: process that runs the cluster.
     """
@@ -43,9 +44,29 @@ class Outlook:
     silence: str | None
     budget: Budget | None
     spent: int
-    breaker: Breaker
+    caution: Caution
     not_before: float | None
     owner: int | None
+
+    @property
+    def waits(self) -> bool:
+        """Whether nothing at all begins before Discord answers."""
+        return self.silence is not None and (self.start is None or not self.start.resumable)
+
+    @property
+    def least_s(self) -> float | None:
+        """Seconds until the last IDENTIFY can have left, if nothing goes wrong; None if that isn't known."""
+        start, info, budget = self.start, self.info, self.budget
+        if start is None or info is None or budget is None:
+            return None
+        shards, tries_at = start.identifying, self.caution.due
+        waits = [start.least_s(info.max_concurrency)]
+        waits += [self.caution.opens_at(shard) - self.now for shard in shards]
+        if shards and tries_at is not None:  # one tries, and the others begin when it has lasted
+            waits.append(tries_at - self.now + (HOLD_S if len(shards) > 1 else 0.0))
+        if len(shards) > budget.spendable:
+            waits.append(budget.reset_at - self.now)
+        return max(waits)
 
     @property
     def refused(self) -> bool:
@@ -70,22 +91,40 @@ class Outlook:
             lack = shortage(start, self.budget, moment(self.budget.reset_at, self.now))
             if lack is not None:
                 found.append(self._short(start, self.budget, lack))
-        if self.breaker.probe_at is not None:
-            found.append(
-                Hitch(
-                    f"{self.breaker.fruitless} identifies of the last 24 h gained no shard that lasted "
-                    "a minute: one shard tries every 5 minutes until one lasts",
-                    "Look into the log for why shards are refused; the next try may leave at "
-                    f"{moment(self.breaker.probe_at, self.now)}",
-                )
-            )
+        if self.info is not None and (slow := self._slow()) is not None:
+            found.append(slow)
         return found
+
+    def _slow(self) -> Hitch | None:
+        """What earlier identifies that bore nothing mean for this start."""
+        breaker, failing = self.caution.breaker, self.caution.retries.probing
+        if breaker.probe_at is not None:
+            at = moment(breaker.probe_at, self.now)
+            return Hitch(
+                f"{breaker.fruitless} identifies of the last 24 h gained no shard that lasted a minute: one "
+                f"shard tries every {span(PROBE_S)} until one lasts",
+                f"Look into the log for why shards are refused; the next try may leave at {at}",
+            )
+        if failing is None or self.budget is None or self.budget.spendable == 0:
+            return None
+        return Hitch(
+            f"{failing} shards have identified in vain again and again, too many for what may be spent: one "
+            f"of them tries every {span(PROBE_S)} until that lasts",
+            "Look into the log for why shards are refused",
+        )
 
     def _unanswered(self, start: Start | None, silence: str) -> Hitch:
         if start is None:
             remedy = (
                 "With `shards.count: auto` nothing starts before Discord answers; `run` asks until it does"
             )
+        elif not start.resumable:
+            remedy = f"`run` asks until Discord answers; then {len(start.identifying)} shards identify"
+            if start.given_up:
+                remedy += (
+                    f". Sooner: {start.given_up} sessions can still be resumed, but not with this "
+                    "configuration; put the old shard count and intents back"
+                )
         else:
             remedy = (
                 f"`run` resumes {len(start.resumable)} shards at once; shards {ranges(start.identifying)} "
@@ -117,7 +156,8 @@ class Outlook:
             "ids": start and list(start.ids),
             "resume": start and sorted(start.resumable),
             "identify": start and list(start.identifying),
-            "least_s": start and info and start.least_s(info.max_concurrency),
+            "given_up": start and start.given_up,
+            "least_s": self.least_s,
             "recommended": info and info.shards,
             "max_concurrency": info and info.max_concurrency,
             "total": info and info.total,
@@ -127,8 +167,9 @@ class Outlook:
             "spent_24h": self.spent,
             "reserve": budget and budget.reserve,
             "spendable": budget and budget.spendable,
-            "fruitless_24h": self.breaker.fruitless,
-            "next_try_at": self.breaker.probe_at,
+            "fruitless_24h": self.caution.breaker.fruitless,
+            "failing": info and self.caution.retries.probing,
+            "next_try_at": info and self.caution.breaker.probe_at,
             "not_before": self.not_before,
             "unanswered": self.silence,
             "running_pid": self.owner,

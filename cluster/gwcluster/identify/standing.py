@@ -69,6 +69,15 @@ def beginning(config: Config, sessions: Sessions, known: Known | None, info: Gat
     return _start(config, sessions, config.shards.count or info.shards)
 
 
+def certain(config: Config, sessions: Sessions) -> Start | None:
+    """Return the start that follows whatever Discord will answer; None where its answer decides.
+
+    Raises:
+        StartError: `shards.ids` names shards that there are not.
+    """
+    return None if config.shards.count is None else _start(config, sessions, config.shards.count)
+
+
 def _start(config: Config, sessions: Sessions, count: int) -> Start:
     token = config.token.get_secret_value()
     ids = shard_ids(config.shards.ids, count)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from gwcluster.identify.ledger import Ledger
+from gwcluster.identify.ledger import REFUSED, Ledger
 from gwsimulator import Settings
 from support.cluster import Cluster, running
 from support.discord import discord
@@ -85,13 +85,37 @@ def test_a_token_that_discord_refuses_is_64(tmp_path: Path) -> None:
         done, (status, document) = plan(cluster), planned(cluster)
     assert (done.returncode, status) == (64, 64)
     assert "refuses the token" in done.stdout
-    assert document["may_start"] is False
+    assert (document["name"], document["may_start"]) == ("e2e", False)
 
 
 def test_a_discord_that_does_not_answer_is_1_and_says_so(tmp_path: Path) -> None:
     status, document = planned(Cluster(tmp_path, "http://127.0.0.1:9/api/v10"))
     assert (status, document["may_start"]) == (1, False)
     assert "127.0.0.1" in document["unanswered"]
+
+
+def test_shards_that_failed_before_make_a_start_as_slow_as_it_will_be(tmp_path: Path) -> None:
+    with discord(Settings(shards=8, max_concurrency=8)) as sim:
+        cluster = Cluster(tmp_path, sim.api)
+        cluster.state.mkdir()
+        ledger = Ledger(cluster.state / "identify.sqlite", clock=time.time)
+        for number in range(100):
+            permit = ledger.granted(number % 8, 8, number % 8, time.time())
+            ledger.sent(permit, time.time())
+            ledger.outcome(permit, REFUSED)
+        ledger.close()
+        status, document = planned(cluster)
+    assert (status, document["failing"], document["spent_24h"]) == (1, 8, 100)
+    assert "one of them tries every 5 min" in document["hitches"][0]["reason"]
+    assert 270.0 < document["least_s"] <= 300.0
+
+
+def test_without_discord_a_count_that_is_set_is_planned_all_the_same(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path, "http://127.0.0.1:9/api/v10", shards="{count: 3}")
+    done, (_, document) = plan(cluster), planned(cluster)
+    assert done.returncode == 1
+    assert done.stdout.startswith("✗ e2e can't start before Discord answers")
+    assert (document["shards"], document["identify"], document["least_s"]) == (3, [0, 1, 2], None)
 
 
 def test_a_discord_that_must_not_be_asked_is_not_asked(tmp_path: Path) -> None:
