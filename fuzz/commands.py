@@ -52,7 +52,7 @@ def checked(dice: random.Random) -> None:
     """What passes is short JSON of the same opcode; what doesn't is refused in few words."""
     op, d = _command(dice)
     try:
-        passed = check(op, d)
+        passed = check(op, d, intents=2)
     except CommandRefusedError as error:
         assert len(str(error)) < 400
         return
@@ -98,7 +98,7 @@ class Shard:
 
     def __init__(self, *, eager: bool) -> None:
         self.budget = SendBudget()
-        self.commands = Commands(self.budget)
+        self.commands = Commands(self.budget, intents=2)
         self.now = START
         self.offered = 0
         self.answered: list[int] = []

@@ -7,9 +7,14 @@ from typing import Any
 
 import pytest
 
-from gwworker.command_rules import CommandRefusedError, check
+from gwworker.command_rules import Checked, CommandRefusedError
+from gwworker.command_rules import check as check_with
 
 GUILD = "197038439483310086"
+
+
+def check(op: object, d: object) -> Checked:
+    return check_with(op, d, intents=1 << 1)  # GUILD_MEMBERS
 
 
 def sent(op: object, d: object) -> Any:
@@ -207,6 +212,22 @@ def test_a_request_for_all_members_is_known_as_one() -> None:
 )
 def test_other_requests_for_members_are_not(d: dict[str, Any]) -> None:
     assert check(8, {"guild_id": GUILD, **d}).all_members_of is None
+
+
+@pytest.mark.parametrize("limit", [0, 1, 100])
+def test_a_list_of_members_that_the_intents_do_not_cover_is_refused_since_no_answer_would_come(
+    limit: int,
+) -> None:
+    # "GUILD_MEMBERS intent is required to request the entire member list"
+    # https://docs.discord.com/developers/events/gateway-events#request-guild-members
+    with pytest.raises(CommandRefusedError, match="intent GUILD_MEMBERS") as caught:
+        check_with(8, {"guild_id": GUILD, "query": "", "limit": limit}, intents=~(1 << 1))
+    assert caught.value.code == "bad_request"
+
+
+@pytest.mark.parametrize("d", [{"query": "a", "limit": 0}, {"user_ids": ["1"]}])
+def test_other_requests_for_members_need_no_intent(d: dict[str, Any]) -> None:
+    assert check_with(8, {"guild_id": GUILD, **d}, intents=0).op == 8
 
 
 def test_user_ids_leave_as_strings() -> None:

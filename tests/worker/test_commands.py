@@ -21,7 +21,7 @@ class Rig:
         self.budget = SendBudget()
         self.budget.start()
         self.budget.adopt(41.25)
-        self.commands = Commands(self.budget)
+        self.commands = Commands(self.budget, intents=2)
         self.clogged = False
         self.wrote: list[tuple[float, Any]] = []
         self.answers: dict[int, CommandDone] = {}

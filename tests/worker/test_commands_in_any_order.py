@@ -55,7 +55,7 @@ class Shard:
     def __init__(self) -> None:
         self.now = START
         self.budget = SendBudget()
-        self.commands = Commands(self.budget)
+        self.commands = Commands(self.budget, intents=2)
         self.live = False
         self.clogged = False
         self.beat_at = START

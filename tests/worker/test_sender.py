@@ -26,7 +26,10 @@ class Rig:
         budget.start()
         budget.adopt(41.25)
         self.sender = Sender(
-            Commands(budget), send=self._send, unsent=lambda: self.unsent, answer=self.answers.append
+            Commands(budget, intents=2),
+            send=self._send,
+            unsent=lambda: self.unsent,
+            answer=self.answers.append,
         )
 
     def _send(self, payload: bytes) -> bool:
@@ -108,6 +111,17 @@ def test_rate_limited_reaches_its_caller() -> None:
     rig.sender.rate_limited(limit, START + 0.1)
     assert rig.codes == [(1, "rate_limited")]
     assert rig.answers[0].retry_after_s == 9.5
+
+
+def test_rate_limited_reaches_a_caller_whose_payload_the_socket_took_a_moment_ago() -> None:
+    rig = Rig()
+    rig.sender.opened(START)
+    rig.unsent = 4096
+    rig.sender.heard(Command(1, 8, {"guild_id": "41", "query": "", "limit": 0}, None), START)
+    rig.unsent = 0
+    limit = b'{"t":"RATE_LIMITED","s":7,"op":0,"d":{"opcode":8,"retry_after":9.5,"meta":{"guild_id":"41"}}}'
+    rig.sender.rate_limited(limit, START + 0.02)  # sooner than it would have looked again
+    assert rig.codes == [(1, "rate_limited")]
 
 
 def test_rate_limited_for_something_else_is_a_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:

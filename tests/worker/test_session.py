@@ -757,6 +757,25 @@ def test_identify_and_resume_count_among_what_may_be_sent_in_a_minute() -> None:
         assert rig.do(*[BeatRequest()] * 130) == [SendBeat()] * 49
 
 
+@pytest.mark.parametrize(("interval_s", "commands"), [(41.25, 114), (10.0, 109), (1.0, 54)])
+def test_how_often_beats_are_due_says_how_many_commands_have_room_beside_them(
+    interval_s: float, commands: int
+) -> None:
+    # "Apps can send 120 gateway events per connection every 60 seconds", beats among them
+    assert commands_in_a_moment(Rig().live(interval_s)) == commands
+    changed = Rig().live(heartbeat_s=20.0)
+    changed.do(Hello(interval_s))
+    assert commands_in_a_moment(changed) == commands
+
+
+def commands_in_a_moment(rig: Rig) -> int:
+    budget, sent = rig.session.budget, 0
+    while budget.room_for_command(rig.now):
+        budget.note_command(rig.now)
+        sent += 1
+    return sent
+
+
 # Dispatches
 
 

@@ -14,10 +14,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gwcluster.discord import MEMBER_IDS, NONCE_BYTES, SEND_BYTES, Op, snowflake
+from gwcluster.discord import INTENTS, MEMBER_IDS, NONCE_BYTES, SEND_BYTES, Op, snowflake
 from gwcluster.errors import GwclusterError, quoted
 from gwcluster.wire.refusals import Refusal
 
+_GUILD_MEMBERS: Final = INTENTS["GUILD_MEMBERS"]
 _STATUSES: Final = ("online", "dnd", "idle", "invisible", "offline")
 _Fields = dict[str, Any]
 
@@ -51,11 +52,12 @@ class Checked:
     nonce: str | None = None
 
 
-def check(op: object, d: object) -> Checked:
+def check(op: object, d: object, *, intents: int) -> Checked:
     """Return the command with every id a string and its presence complete.
 
     Args:
         op: opcode, `d`: its data; both as a bot gave them.
+        intents: of the session on which it is to leave.
 
     Raises:
         CommandRefusedError: it must not be sent; code and message are for the caller.
@@ -69,6 +71,11 @@ def check(op: object, d: object) -> Checked:
     if not isinstance(d, dict):
         raise _bad("d", d, "a map")
     fields = rule(d)
+    if op == Op.REQUEST_GUILD_MEMBERS and fields.get("query") == "" and not intents & _GUILD_MEMBERS:
+        raise CommandRefusedError(
+            Refusal.BAD_REQUEST,
+            'd.query is "", which Discord answers only with the intent GUILD_MEMBERS; it is not configured',
+        )
     payload = _encoded(op, fields)
     if len(payload) > SEND_BYTES:
         raise CommandRefusedError(

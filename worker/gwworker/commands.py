@@ -45,14 +45,16 @@ class Commands:
 
     Args:
         budget: of the connection; whoever else sends on it notes that there.
+        intents: of the shard's sessions.
 
     Attributes:
         last: opcode and moment of the last write, None before the first.
     """
 
-    def __init__(self, budget: SendBudget) -> None:
+    def __init__(self, budget: SendBudget, *, intents: int) -> None:
         self.last: tuple[Op, float] | None = None
         self._budget = budget
+        self._intents = intents
         self._open = False
         self._room = WaitingRoom()
         self._presence: Waiting | None = None  # one at most, since the last one wins
@@ -69,7 +71,7 @@ class Commands:
     def offer(self, command: Command, now: float) -> list[CommandDone]:
         """Take a command or refuse it; return what is to be answered at once, be it to it or to another."""
         try:
-            checked = check(command.op, command.d)
+            checked = check(command.op, command.d, intents=self._intents)
         except CommandRefusedError as refused:
             return [_refusal(command.id, refused.code, str(refused))]
         is_presence = checked.op is Op.PRESENCE_UPDATE

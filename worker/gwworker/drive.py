@@ -97,7 +97,7 @@ class Drive:
             finish=finish,
         )
         self._sender = Sender(
-            Commands(self._session.budget),
+            Commands(self._session.budget, intents=job.intents),
             send=self._line.send,
             unsent=self._line.unsent,
             answer=control.tell,

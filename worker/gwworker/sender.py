@@ -80,6 +80,7 @@ class Sender:
         if objection is None:
             log.warning("Discord rate limits something else than a request for all members of a guild")
             return
+        self.tick(now)  # what Discord objects to has left, even if nobody has looked since
         self._tell(self._commands.rate_limited(objection, now))
         self.tick(now)
 
