@@ -156,6 +156,7 @@ def test_a_voice_state_has_its_ids_as_strings() -> None:
 
 
 def test_a_bot_leaves_a_voice_channel_with_null() -> None:
+    # "ID of the voice channel client wants to join (null if disconnecting)"
     voice = {"guild_id": GUILD, "channel_id": None, "self_mute": False, "self_deaf": False}
     assert sent(4, voice)["d"] == voice
 
@@ -195,6 +196,7 @@ def test_ids_have_64_bits(right: object) -> None:
 
 
 def test_a_request_for_all_members_is_known_as_one() -> None:
+    # "a limit of 0 can be used with an empty string query to return all members"
     checked = check(8, {"guild_id": int(GUILD), "query": "", "limit": 0, "nonce": "n"})
     assert (checked.all_members_of, checked.nonce) == (GUILD, "n")
     assert json.loads(checked.payload)["d"] == {"guild_id": GUILD, "query": "", "limit": 0, "nonce": "n"}
@@ -256,12 +258,15 @@ def test_user_ids_leave_as_strings() -> None:
     ],
 )
 def test_a_wrong_request_for_members_is_refused_by_key(d: dict[str, Any], says: str) -> None:
+    # query and user_ids: "one of query or user_ids"; limit: "true when specifying query"; "Requesting
+    # user_ids will continue to be limited to returning 100 members"
     code, message = refused(8, {"guild_id": GUILD, **d})
     assert code == "bad_request"
     assert says in message
 
 
 def test_members_are_those_of_one_guild() -> None:
+    # "You will be limited to requesting 1 guild_id per request"
     assert refused(8, {"guild_id": [GUILD], "user_ids": ["1"]})[0] == "bad_request"
 
 
@@ -284,6 +289,7 @@ def test_a_nonce_of_32_bytes_is_taken(nonce: str) -> None:
 
 
 def test_sounds_are_asked_for_by_guilds() -> None:
+    # "guild_ids: array of snowflakes"
     assert sent(31, {"guild_ids": [1, "2"]}) == {"op": 31, "d": {"guild_ids": ["1", "2"]}}
 
 

@@ -52,6 +52,8 @@ def test_beats_alone_may_fill_the_limit() -> None:
 
 
 def test_no_trick_with_the_edge_of_a_minute_passes_more() -> None:
+    # "Apps can send 120 gateway events per connection every 60 seconds": in any 60, not in those of a clock.
+    # https://docs.discord.com/developers/events/gateway#rate-limiting
     budget = connected()
     assert spend(budget, START + 59.0) == 114
     assert spend(budget, START + 61.0) == 0
@@ -134,6 +136,8 @@ def test_another_interval_keeps_room_for_other_beats() -> None:
 
 
 def test_after_4008_half_the_limit_holds_for_ten_minutes_and_on_later_connections() -> None:
+    # "repeat offenders will have their API access revoked"
+    # https://docs.discord.com/developers/events/gateway#rate-limiting
     budget = connected()
     budget.tighten(START)
     budget.start()

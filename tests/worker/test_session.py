@@ -768,6 +768,17 @@ def test_how_often_beats_are_due_says_how_many_commands_have_room_beside_them(
     assert commands_in_a_moment(changed) == commands
 
 
+def test_what_was_sent_counts_as_long_as_its_connection_lasts_and_no_longer() -> None:
+    # "Apps can send 120 gateway events per connection every 60 seconds": per connection
+    rig = Rig(SAVED).live()
+    assert commands_in_a_moment(rig) == 114
+    rig.do(Hello(41.25))
+    assert commands_in_a_moment(rig) == 0
+    rig.lose()
+    rig.live()
+    assert commands_in_a_moment(rig) == 114
+
+
 def commands_in_a_moment(rig: Rig) -> int:
     budget, sent = rig.session.budget, 0
     while budget.room_for_command(rig.now):
