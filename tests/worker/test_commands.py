@@ -166,8 +166,8 @@ def test_what_the_socket_had_not_taken_is_lost_with_the_connection_and_never_sen
 
 @pytest.mark.parametrize("code", [4001, 4002, 4008, 1006])
 def test_what_was_written_before_a_close_is_not_sent_again(code: int) -> None:
-    # 4001: "You sent an invalid Gateway opcode or an invalid payload for an opcode. Don't do that!" 4002: "You
-    # sent an invalid payload to Discord. Don't do that!" Whoever sent it again would be closed again.
+    # 4001: "You sent an invalid Gateway opcode or an invalid payload for an opcode. Don't do that!"
+    # 4002: "You sent an invalid payload to Discord. Don't do that!"
     # https://docs.discord.com/developers/topics/opcodes-and-status-codes#gateway-gateway-close-event-codes
     rig = Rig().live()
     rig.sounds(1)
@@ -268,7 +268,7 @@ def test_a_presence_needs_no_room_in_a_full_queue() -> None:
 
 
 def test_200_presences_in_10_s_become_few_and_the_last_one_wins() -> None:
-    # "clients may only update their game status 5 times per 20 seconds", until 2022; no number is given since.
+    # "Clients may only update their game status 5 times per 20 seconds", until 2022; no number since.
     rig = Rig().live()
     for id_ in range(200):
         rig.offer(id_, 3, activities=[{"name": str(id_), "type": 0}])
