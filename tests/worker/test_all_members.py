@@ -42,11 +42,12 @@ def test_discord_knows_better() -> None:
     assert guilds.wait_s("41", START + 42.0) == 0.0
 
 
-def test_guilds_whose_time_has_passed_are_forgotten() -> None:
+def test_guilds_whose_time_has_passed_are_forgotten_and_no_others() -> None:
     guilds = AllMembers()
     for guild in range(10_000):
         guilds.claim(str(guild), START + guild)
         guilds.written(str(guild), START + guild)
+        assert guild < 10 or guilds.wait_s(str(guild - 10), START + guild) == 20.0
     assert len(guilds._free_at) <= 2_048
     assert guilds.wait_s("9999", START + 9_999.0) == 30.0
 
