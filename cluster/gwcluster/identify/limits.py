@@ -177,6 +177,12 @@ class Limits:
     def _say(self, info: GatewayInfo, budget: Budget, wall: float) -> None:
         start = self._start
         log.info("%s", told(start, info.max_concurrency))
+        if start.given_up:
+            log.warning(
+                "%d sessions could be resumed, but not with this shard count and these intents: they are "
+                "given up, and what happened since they ended is lost",
+                start.given_up,
+            )
         if info.shards != start.shards:
             log.warning(
                 "Discord recommends %d shards, and %d are run: a restart keeps the number of those that can "

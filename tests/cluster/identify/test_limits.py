@@ -160,6 +160,13 @@ def test_a_start_for_which_the_budget_is_short_says_who_waits_and_until_when(
     rig.ledger.close()
 
 
+def test_sessions_that_a_start_gives_up_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rig = Rig(tmp_path, Start(8, tuple(range(8)), given_up=4))
+    rig.limits.take(INFO)
+    assert "4 sessions could be resumed, but not with this shard count and these intents" in caplog.text
+    rig.ledger.close()
+
+
 def test_a_recommendation_that_is_not_followed_is_said(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
     rig.limits.take(replace(INFO, shards=6))
     assert "Discord recommends 6 shards, and 4 are run" in caplog.text
