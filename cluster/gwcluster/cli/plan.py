@@ -191,7 +191,9 @@ def _rows(outlook: Outlook) -> list[tuple[str, str]]:
     if budget is not None:
         rows.append(("reserve", f"{budget.reserve}, so {budget.spendable} may be spent"))
     if info is not None:
-        rows.append(("reset", moment(now + info.reset_after_s, now)))
+        rows.append(
+            ("reset", moment(now + info.reset_after_s, now) if info.reset_after_s else "due, says Discord")
+        )
     if outlook.silence is not None and not outlook.hitches:  # no shard needs it now, but somebody will
         rows.append(("Discord", f"doesn't answer: {outlook.silence}"))
     if outlook.not_before is not None:

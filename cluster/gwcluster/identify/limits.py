@@ -12,8 +12,7 @@ from gwcluster.identify.gateway_info import GatewayInfo
 from gwcluster.identify.hindrance import ASK_CEILING_S
 from gwcluster.identify.known import Known
 from gwcluster.identify.ledger import DAY_S, Ledger, LedgerError
-from gwcluster.identify.start import ABSURD, Start, StartError, refusal, shortage, told
-from gwcluster.spans import moment
+from gwcluster.identify.start import ABSURD, Start, StartError, refusal, reset_in_words, shortage, told
 
 ROLL_CALL_S: Final = 5.0
 """How long shards of higher buckets wait for those of lower ones to be started and connected."""
@@ -123,7 +122,7 @@ class Limits:
         """
         wall = self._wall()
         budget = self._budget(info, wall)
-        lack = shortage(self._start, budget, moment(wall + info.reset_after_s, wall))
+        lack = shortage(self._start, budget, reset_in_words(wall + info.reset_after_s, wall))
         if lack is not None and (why := refusal(self._start, lack, fresh=fresh)) is not None:
             raise StartError(why)
         if fresh:
@@ -190,7 +189,7 @@ class Limits:
                 info.shards,
                 start.shards,
             )
-        lack = shortage(start, budget, moment(wall + info.reset_after_s, wall))
+        lack = shortage(start, budget, reset_in_words(wall + info.reset_after_s, wall))
         if lack is not None:
             late = len(start.identifying) - budget.spendable
             log.error("identify budget: %s. Until then %d of them wait", lack, late)

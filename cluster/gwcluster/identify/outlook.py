@@ -9,7 +9,7 @@ from gwcluster.identify.breaker import HOLD_S, PROBE_S
 from gwcluster.identify.budget import Budget
 from gwcluster.identify.caution import Caution
 from gwcluster.identify.gateway_info import GatewayInfo
-from gwcluster.identify.start import Start, ranges, refusal, shortage
+from gwcluster.identify.start import Start, ranges, refusal, reset_in_words, shortage
 from gwcluster.spans import moment, span
 
 
@@ -88,7 +88,7 @@ class Outlook:
         if self.silence is not None:
             found.append(self._unanswered(start, self.silence))
         if start is not None and self.budget is not None:
-            lack = shortage(start, self.budget, moment(self.budget.reset_at, self.now))
+            lack = shortage(start, self.budget, reset_in_words(self.budget.reset_at, self.now))
             if lack is not None:
                 found.append(self._short(start, self.budget, lack))
         if self.info is not None and (slow := self._slow()) is not None:
@@ -139,11 +139,10 @@ class Outlook:
                 "Put the old shard count and intents back, wait for the reset, or `run --use-reserve`",
             )
         late = len(start.identifying) - budget.spendable
-        return Hitch(
-            lack,
-            f"Wait for the reset. `run` starts what it can, in order, and {late} shards wait until then, "
-            "unless --use-reserve lets them have of the reserve",
-        )
+        remedy = f"Wait for the reset. `run` starts what it can, in order, and {late} shards wait until then"
+        if budget.remaining > budget.spendable:
+            remedy += ", unless --use-reserve lets them have of the reserve"
+        return Hitch(lack, remedy)
 
     def document(self) -> dict[str, Any]:
         """Return all of it for programs."""

@@ -11,7 +11,7 @@ from gwcluster.config.units import MAX_SHARDS
 from gwcluster.discord import IDENTIFY_WINDOW_S
 from gwcluster.errors import GwclusterError
 from gwcluster.identify.budget import Budget
-from gwcluster.spans import span
+from gwcluster.spans import moment, span
 
 ABSURD: Final = 10
 """A recommendation of more than so many times the last one is not followed unasked."""
@@ -104,8 +104,18 @@ def shortage(start: Start, budget: Budget, reset: str) -> str | None:
     return (
         f"{needed} of {len(start.ids)} shards need an IDENTIFY, and {budget.spendable} may be spent: "
         f"{budget.remaining} of {budget.total} a day are left, {budget.reserve} of them kept in reserve, "
-        f"until Discord's reset at {reset}"
+        f"until {reset}"
     )
+
+
+def reset_in_words(reset_at: float, now: float) -> str:
+    """Return when Discord counts anew, for `shortage`; both moments are Unix seconds.
+
+    It has been seen to say "now" while nothing is left and nothing comes back.
+    """
+    if reset_at <= now:
+        return "Discord's reset, which it says is due: it is asked again and again"
+    return f"Discord's reset at {moment(reset_at, now)}"
 
 
 def refusal(start: Start, lack: str, *, fresh: bool) -> str | None:

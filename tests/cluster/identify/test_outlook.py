@@ -61,6 +61,14 @@ def test_a_budget_that_is_short_is_a_hitch_with_numbers_and_a_remedy() -> None:
     assert not outlook(remaining=110).refused
 
 
+def test_where_nothing_at_all_is_left_neither_the_reserve_nor_a_reset_that_is_due_is_promised() -> None:
+    # "reset_after": 0 has been seen with "remaining": 0
+    (hitch,) = outlook(budget=Budget(1000, 0, NOW, 100)).hitches
+    assert "0 of 1000 a day are left" in hitch.reason
+    assert "until Discord's reset, which it says is due" in hitch.reason
+    assert "--use-reserve" not in hitch.remedy
+
+
 def test_a_start_that_would_lose_sessions_for_nothing_is_refused() -> None:
     found = outlook(Start(32, tuple(range(32)), given_up=16), remaining=120)
     (hitch,) = found.hitches

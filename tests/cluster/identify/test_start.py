@@ -71,8 +71,8 @@ def test_more_than_ten_times_the_shards_of_last_time_needs_the_operators_word() 
 
 
 def test_a_budget_that_is_short_is_told_with_all_its_numbers() -> None:
-    assert shortage(start(20), budget(120), "03:12") is None
-    assert shortage(start(32), budget(120), "03:12") == (
+    assert shortage(start(20), budget(120), "Discord's reset at 03:12") is None
+    assert shortage(start(32), budget(120), "Discord's reset at 03:12") == (
         "32 of 32 shards need an IDENTIFY, and 20 may be spent: 120 of 1000 a day are left, "
         "100 of them kept in reserve, until Discord's reset at 03:12"
     )
