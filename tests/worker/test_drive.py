@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed
 from gwcluster.log.reader import Reader
 from gwcluster.log.session_state import SavedSession, load, save
 from gwcluster.log.writer import Writer
-from gwcluster.wire.control import AskPermit, Command, Message, Permit, PermitUsed, StateChanged
+from gwcluster.wire.control import AskPermit, Command, Message, Permit, PermitUnused, PermitUsed, StateChanged
 from gwcluster.wire.exits import WorkerExit
 from gwworker.bus_link import Control, Fanin
 from gwworker.drive import Drive
@@ -25,7 +25,7 @@ from gwworker.effects import Forget, Remember
 from gwworker.identity import saved_session
 from gwworker.outlet import Outlet
 from support.jobs import job
-from support.link_rig import AGENT, NO_TLS
+from support.link_rig import AGENT, NO_TLS, frame
 from support.shard_log import open_log
 
 FOREVER = 1e18
@@ -83,6 +83,11 @@ class Visit:
         while (got := await self.got())["op"] != 1:
             pass
         return got["d"]
+
+    def greet_and_close(self, code: int) -> None:
+        """Send Hello and a close frame, so that both come with one read."""
+        hello = b'{"t":null,"s":null,"op":10,"d":{"heartbeat_interval":41250}}'
+        self.peer.transport.write(frame(1, hello) + frame(8, code.to_bytes(2, "big")))
 
     async def code(self) -> int | None:
         """Return the client's close code."""
@@ -349,6 +354,33 @@ def test_commands_leave_after_resumed_too_and_not_before(tmp_path: Path) -> None
             assert (await visit.got())["op"] == 1, "in the middle of the replay, nothing but a beat"
             await visit.say(event(42, "RESUMED", {}))
             assert (await visit.got())["op"] == 31
+
+    run(main())
+
+
+def test_an_identify_that_a_closing_connection_does_not_take_costs_nothing(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with Rig(tmp_path).at_work() as rig:
+            (await rig.visit()).greet_and_close(1011)
+            visit = await rig.visit()
+            told = [one for one in rig.control.told if isinstance(one, PermitUsed | PermitUnused)]
+            assert told == [PermitUnused()]
+            assert rig.drive.pulse(0).identifies == 0
+            assert (await visit.hello())["op"] == 2
+            assert rig.drive.pulse(0).identifies == 1
+
+    run(main())
+
+
+def test_a_resume_that_a_closing_connection_does_not_take_is_none(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with Rig(tmp_path).at_work() as rig:
+            await (await live(rig)).peer.close(1011)
+            (await rig.visit()).greet_and_close(1011)
+            assert rig.drive.link is not None
+            await rig.drive.link.closed
+            assert rig.drive.pulse(0).resumes == 0
+            assert load(tmp_path) is not None
 
     run(main())
 

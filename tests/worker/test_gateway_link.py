@@ -398,7 +398,7 @@ def test_a_close_frame_without_a_code_is_1005() -> None:
 def test_a_message_and_a_close_in_one_read_are_both_heard_and_an_answer_breaks_nothing(answer: str) -> None:
     def answers(link: GatewayLink) -> None:
         if answer == "send":
-            link.send(b"{}")
+            assert not link.send(b"{}"), "and who sends is told that it was not sent"
         else:
             link.hang_up(4900)
 

@@ -36,6 +36,14 @@ def test_connections_that_ended_before_a_resume_was_sent_do_not_count() -> None:
         assert ends(lifeline, START) is None
 
 
+def test_resumes_that_were_never_written_do_not_count() -> None:
+    lifeline = Lifeline()
+    for _ in range(50):
+        lifeline.resuming(START)
+        lifeline.unsent()
+        assert ends(lifeline, START) is None
+
+
 def test_being_sent_away_does_not_count_but_not_for_more_than_ten_minutes() -> None:
     lifeline = Lifeline()
     for second in range(0, 600, 10):

@@ -34,7 +34,7 @@ from gwworker.effects import (
     TellSentAway,
     WithdrawPermit,
 )
-from gwworker.events import Doubted, Draining, Faulty, Lost, Opened, Permitted, Resumed, Slept, Tick
+from gwworker.events import Doubted, Draining, Faulty, Lost, Opened, Permitted, Resumed, Slept, Tick, Unsent
 from gwworker.phases import EDGES, STATES, Phase
 from gwworker.scan import Ack, BareResumed, BeatRequest, Hello, InvalidSession, Reconnect, UnknownOp
 from support.session_rig import (
@@ -567,6 +567,14 @@ def test_three_resumes_without_one_event_end_the_session() -> None:
     assert rig.do(Opened(), Hello(41.25)) == [AskPermit()]
 
 
+def test_resumes_that_could_not_be_written_are_no_attempts() -> None:
+    rig = Rig(SAVED)
+    for _ in range(5):
+        assert rig.resuming().do(Unsent()) == []
+        rig.lose(1006)
+    assert rig.all(Forget) == []
+
+
 def test_one_replayed_event_shows_that_the_session_is_alive() -> None:
     rig = Rig(SAVED)
     for seq in range(101, 120):
@@ -696,6 +704,16 @@ def test_a_permit_that_this_process_slept_through_is_returned_and_another_asked_
     rig = Rig().queued()
     assert rig.do(Permitted(until=START)) == [ReturnPermit(), AskPermit()]
     assert rig.do(Permitted(until=START + 0.1)) == [SendIdentify()]
+
+
+def test_a_permit_whose_identify_could_not_be_written_is_returned_and_another_asked_for() -> None:
+    # "Clients are limited to 1000 IDENTIFY calls to the websocket in a 24-hour period": one that never got
+    # there is none of them. https://docs.discord.com/developers/events/gateway#identifying
+    rig = Rig().identifying()
+    assert rig.do(Unsent()) == [ReturnPermit()]
+    rig.lose(1006)
+    rig.forget_log().queued()
+    assert rig.all(AskPermit, ReturnPermit) == [AskPermit()]
 
 
 # Draining

@@ -20,6 +20,7 @@ from gwworker.events import (
     Resumed,
     Slept,
     Tick,
+    Unsent,
 )
 from gwworker.phases import Phase
 from gwworker.redial import Known
@@ -56,9 +57,11 @@ class AnyOrder(RuleBasedStateMachine):
 
     # What happens
 
-    @rule(interval_s=st.sampled_from([0.1, 41.25, 3600.0]))
-    def hello(self, interval_s: float) -> None:
-        self.feed(Hello(interval_s))
+    @rule(interval_s=st.sampled_from([0.1, 41.25, 3600.0]), closing=st.integers(0, 3))
+    def hello(self, interval_s: float, closing: int) -> None:
+        asked = self.feed(Hello(interval_s))
+        if closing == 0 and any(isinstance(effect, do.SendResume) for effect in asked):
+            assert do.ReturnPermit() not in self.feed(Unsent())
 
     @rule()
     def opened(self) -> None:
@@ -72,12 +75,14 @@ class AnyOrder(RuleBasedStateMachine):
     def lost(self, code: int | None) -> None:
         self.feed(Lost(code))
 
-    @rule(left_s=st.sampled_from([-1.0, 5.0]))
-    def permitted(self, left_s: float) -> None:
+    @rule(left_s=st.sampled_from([-1.0, 5.0]), closing=st.integers(0, 3))
+    def permitted(self, left_s: float, closing: int) -> None:
         usable = self.asked and self.session.phase is Phase.QUEUED and left_s > 0
         asked = self.feed(Permitted(self.now + left_s), permit=True)
         assert asked.count(do.SendIdentify()) == int(usable)
         assert asked.count(do.ReturnPermit()) == int(not usable), "no permit is ever kept"
+        if usable and closing == 0:
+            assert do.ReturnPermit() in self.feed(Unsent()), "nor one whose IDENTIFY was not written"
 
     @rule(seq=SEQS)
     def ready(self, seq: int) -> None:

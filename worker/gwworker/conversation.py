@@ -133,6 +133,14 @@ class Conversation:
         standing.enter(Phase.IDENTIFYING, now)
         return [SendIdentify(), standing.report("IDENTIFY sent"), Say(logging.INFO, said)]
 
+    def unsent(self) -> list[Effect]:
+        """What was to begin a session is not written; how the connection ended, we hear next."""
+        said = Say(logging.INFO, "it was not sent after all: the gateway is closing the connection")
+        if self._standing.phase is Phase.IDENTIFYING:
+            return [ReturnPermit(), said]
+        self._standing.lifeline.unsent()
+        return [said]
+
     def _ready(self, ready: Ready, now: float) -> list[Effect]:
         standing = self._standing
         if standing.phase is not Phase.IDENTIFYING:

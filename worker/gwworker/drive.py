@@ -32,6 +32,7 @@ from gwworker.events import (
     Resumed,
     Slept,
     Tick,
+    Unsent,
 )
 from gwworker.gateway_link import GatewayLink
 from gwworker.identity import resumable
@@ -215,8 +216,9 @@ class Drive:
         effects = self._session.step(event, now)
         if was_live and self._standing.phase is not _LIVE:
             self._sender.shut(now)  # first of all: what a bot wants sent must not go where no session is
-        for effect in effects:
-            self._performer.perform(effect)
+        unsent = [effect for effect in effects if not self._performer.perform(effect)]
+        if unsent:
+            self._step(Unsent(), now)
         if not was_live and self._standing.phase is _LIVE:
             self._sender.opened(now)
 

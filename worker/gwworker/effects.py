@@ -21,12 +21,12 @@ class SendBeat:
 
 @dataclass(frozen=True, slots=True)
 class SendIdentify:
-    """Send IDENTIFY and tell the coordinator that the permit is used."""
+    """Send IDENTIFY and tell the coordinator that the permit is used, or else be told `Unsent`."""
 
 
 @dataclass(frozen=True, slots=True)
 class SendResume:
-    """Send RESUME with the log's last seq."""
+    """Send RESUME with the log's last seq, or else be told `Unsent`."""
 
     session_id: str
 

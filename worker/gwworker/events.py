@@ -54,6 +54,11 @@ class Permitted:
 
 
 @dataclass(frozen=True, slots=True)
+class Unsent:
+    """IDENTIFY or RESUME, just asked for, was not written: the connection is closing already."""
+
+
+@dataclass(frozen=True, slots=True)
 class Slept:
     """The machine was suspended for so many seconds; the monotonic clock knows nothing of them."""
 
@@ -93,4 +98,6 @@ Said = (
 )
 """What the gateway says on a connection."""
 
-Event = Opened | DialFailed | Lost | Permitted | Conditions | Slept | Doubted | Draining | Tick | Said
+Event = (
+    Opened | DialFailed | Lost | Permitted | Unsent | Conditions | Slept | Doubted | Draining | Tick | Said
+)

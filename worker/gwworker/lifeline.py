@@ -36,6 +36,10 @@ class Lifeline:
         if self._vain_since is None:
             self._vain_since = now
 
+    def unsent(self) -> None:
+        """It was not, after all; that says nothing of the session."""
+        self._waiting = False
+
     def progressed(self) -> None:
         """An event came: the session lives."""
         self._fruitless = 0

@@ -73,8 +73,8 @@ class Performer:
         """The gateway has another address; from now on, dial that one to identify."""
         self.job = replace(self.job, gateway_url=gateway_url)
 
-    def perform(self, effect: do.Effect) -> None:
-        """Do what the machine asks for."""
+    def perform(self, effect: do.Effect) -> bool:
+        """Do what the machine asks for; False when IDENTIFY or RESUME could not be sent."""
         match effect:
             case do.Deliver():
                 assert self.at_hand is not None, "only a dispatch is delivered"
@@ -93,7 +93,7 @@ class Performer:
             case do.Abort():
                 self._line.abort()
             case do.SendIdentify() | do.SendResume():
-                self._begin(effect)
+                return self._begin(effect)
             case do.AskPermit():
                 self._control.tell(c.AskPermit())
             case do.WithdrawPermit():
@@ -116,16 +116,20 @@ class Performer:
                 self._finish(WorkerExit.REFUSED if effect.cluster else WorkerExit.SHARD_REFUSED)
             case _:
                 assert_never(effect)
+        return True
 
-    def _begin(self, effect: do.SendIdentify | do.SendResume) -> None:
+    def _begin(self, effect: do.SendIdentify | do.SendResume) -> bool:
         if isinstance(effect, do.SendIdentify):
-            self._line.send(identify_payload(self.job))
+            if not self._line.send(identify_payload(self.job)):
+                return False
             self.identifies += 1
             self._control.tell(c.PermitUsed(0.0))
         else:
             self._outlet.mark()
-            self._line.send(resume_payload(self.job, effect.session_id, self._seq))
+            if not self._line.send(resume_payload(self.job, effect.session_id, self._seq)):
+                return False
             self.resumes += 1
+        return True
 
     def _keep(self, effect: do.Remember | do.Forget) -> None:
         """Save or remove the session; a disk that refuses must not end a connection that works."""

@@ -13,7 +13,7 @@ from typing import Final
 from gwcluster.wire.control import Conditions
 from gwworker.conversation import Conversation
 from gwworker.effects import Abort, Dial, Effect, ReturnPermit, Say, SendBeat
-from gwworker.events import DialFailed, Doubted, Draining, Event, Lost, Opened, Permitted, Slept, Tick
+from gwworker.events import DialFailed, Doubted, Draining, Event, Lost, Opened, Permitted, Slept, Tick, Unsent
 from gwworker.heartbeat import Heartbeat, Verdict
 from gwworker.leaving import Leaving
 from gwworker.phases import PATIENCE_S, Phase
@@ -86,6 +86,8 @@ class Session:
                 return self._tick(now)
             case Permitted():
                 return self._conversation.permitted(event, now)
+            case Unsent():
+                return self._conversation.unsent()
             case Draining():
                 return self._leaving.stop(now, event.reason)
             case DialFailed():
