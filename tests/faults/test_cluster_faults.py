@@ -339,6 +339,23 @@ def test_f109_whatever_happened_while_nobody_was_there_comes_once_and_in_order(t
     stage(tmp_path, play, shards=2, guilds=4, max_concurrency=2)
 
 
+def test_f109_64_shards_whose_coordinator_died_are_resumed_over_two_seconds(tmp_path: Path) -> None:
+    async def play(scene: Scene) -> None:
+        await scene.live()
+        await scene.run_for(60.0)
+        await scene.kill()
+        at = scene.loop.time()
+        await scene.start()
+        await scene.live()
+        moments = sorted(one.at - at for one in scene.sim.ledger.resumes)
+        assert len(moments) == 64
+        assert moments[-1] <= 2.1
+        assert max(sum(1 for other in moments if 0 <= other - one < 0.1) for one in moments) <= 12
+        assert len(scene.sim.ledger.identifies) == 64, "those of the first start"
+
+    stage(tmp_path, play, shards=64, guilds=64, max_concurrency=16)
+
+
 # Another shard count
 
 

@@ -21,6 +21,13 @@ RESTART_GRACE_S: Final = 10.0
 """How long a worker that an operator restarts may take to stop."""
 
 KILL_AGAIN_S: Final = 1.0
+
+TOGETHER: Final = 4
+SPREAD_S: Final = 2.0
+"""Over how much time starts are spread when more shards than this resume together: each of them dials as soon
+as it runs. Discord wants that many connections come apart.
+https://github.com/discord/discord-api-docs/issues/1369"""
+
 _NEVER: Final = float("inf")
 
 
@@ -85,13 +92,13 @@ class Supervisor:
         """Why Discord refuses the whole cluster: nothing is started any more, what runs goes on."""
         self.draining = False
 
+        self._jitter = jitter
+
         def patience() -> Patience:
             return Patience(restarts=restarts, within_s=within_s, jitter=jitter)
 
-        self._slots = {
-            shard: _Slot(patience(), start_at=_NEVER if shard in later else now)
-            for shard in sorted(set(shards))
-        }
+        self._slots = {shard: _Slot(patience(), start_at=_NEVER) for shard in sorted(set(shards))}
+        self._start_apart([slot for shard, slot in self._slots.items() if shard not in later], now)
         self._nursery_patience = patience()
         self._nursery_since = now
         self._drain_until = float("inf")
@@ -207,6 +214,8 @@ class Supervisor:
     def nursery_died(self, now: float) -> Verdict:
         """The nursery ended, and every worker with it; those that ran start again, first at once, then later.
 
+        More than a few that start together are spread over two seconds.
+
         It costs no shard anything of its own bound, but more than `restarts` such deaths within
         `within_s` fail all shards: the machine can't run workers.
         """
@@ -215,7 +224,7 @@ class Supervisor:
         orphans = [slot for slot in self._slots.values() if slot.running]
         for slot in orphans:
             self._clear(slot)
-            slot.start_at = now + (delay_s or 0.0)
+        self._start_apart(orphans, now + (delay_s or 0.0))
         told = f"the nursery ended, and {len(orphans)} workers with it"
         if self.draining:
             return Verdict(f"{told}, while stopping")
@@ -278,6 +287,10 @@ class Supervisor:
     def deaths(self) -> dict[int, int]:
         """How often each shard's worker died unasked since the coordinator started."""
         return {shard: slot.patience.died for shard, slot in self._slots.items()}
+
+    def _start_apart(self, slots: Collection[_Slot], now: float) -> None:
+        for slot in slots:
+            slot.start_at = now + (SPREAD_S * self._jitter() if len(slots) > TOGETHER else 0.0)
 
     def _may_start(self, shard: int) -> bool:
         return not self.draining and self.refused is None and shard not in self.failed

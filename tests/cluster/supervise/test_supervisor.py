@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import cycle
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -373,6 +375,25 @@ def test_shards_that_are_to_start_later_wait_for_their_release_and_nobody_waits_
     supervisor.release(10_500.0)
     assert supervisor.due == 10_500.0
     assert supervisor.step(10_500.0) == [Start(1, attempt=1), Start(2, attempt=1)]
+
+
+@pytest.mark.parametrize(("count", "moments"), [(4, [0.0] * 4), (5, [0.0, 0.5, 1.0, 1.5, 2.0])])
+def test_more_than_four_shards_that_resume_together_start_over_two_seconds(
+    count: int, moments: list[float]
+) -> None:
+    # That connections aren't limited and should yet be spread was said by Discord's staff in
+    # https://github.com/discord/discord-api-docs/issues/1369
+    dice = cycle([0.0, 0.25, 0.5, 0.75, 1.0])
+    supervisor = Supervisor(
+        range(9), restarts=5, within_s=60.0, now=10_000.0, jitter=lambda: next(dice), later=range(count, 9)
+    )
+    starts = {shard: 10_000.0 + moment for shard, moment in enumerate(moments)}
+    assert supervisor.backing_off == starts
+    begin(supervisor, 10_002.0)
+    supervisor.nursery_died(10_100.0)
+    assert supervisor.backing_off == {shard: at + 100.0 for shard, at in starts.items()}
+    supervisor.release(10_200.0)
+    assert {supervisor.backing_off[shard] for shard in range(count, 9)} == {10_200.0}, "permits pace these"
 
 
 def test_an_operator_may_start_a_shard_before_its_release() -> None:
