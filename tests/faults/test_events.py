@@ -83,7 +83,7 @@ async def assert_passed_on(scene: Scene) -> None:
 
 
 def test_f101_guilds_that_never_come_hold_up_nothing_and_are_told_as_they_are(tmp_path: Path) -> None:
-    # "If the guild is unavailable due to an outage, you'll receive a Guild Delete with unavailable true":
+    # "Guilds that are unavailable due to an outage will send a Guild Delete event.":
     # https://docs.discord.com/developers/events/gateway-events#guild-create
     async def play(scene: Scene) -> None:
         await scene.live()

@@ -63,15 +63,20 @@ def test_f01_f02_a_bot_that_is_refused_asks_once_dials_nothing_and_exits_with_64
     assert "Traceback" not in scene.story()
 
 
-def test_f01_a_token_that_is_refused_later_ends_the_asking_and_not_the_sessions(tmp_path: Path) -> None:
+def test_f01_a_token_that_is_refused_later_ends_the_asking_and_not_the_sessions(
+    tmp_path: Path,
+) -> None:
     async def play(scene: Scene) -> None:
-        await scene.live()
+        await scene.live(0)
+        await scene.until(lambda: 1 in scene.gate.waiting)
         scene.sim.rest_fault(status=401)
         await scene.run_for(HOUR_S)
         assert len(asked_at(scene)) == 2
         assert scene.is_live(0)
+        assert scene.crew.board.views[1].state == "failed"
+        assert [dial.host for dial in scene.sim.ledger.connections].count("gateway") == 2
 
-    scene = stage(tmp_path, play, identifies_used=899)
+    scene = stage(tmp_path, play, identifies_used=899, shards=2)
     assert len(scene.sim.ledger.identifies) == 1
 
 

@@ -222,6 +222,8 @@ def test_f73_numbers_that_are_left_out_are_counted_and_are_no_reason_to_reconnec
 
 @pytest.mark.parametrize("seq", ["null", "5", "99"])
 def test_f74_only_dispatches_move_the_seq(tmp_path: Path, seq: str) -> None:
+    # "the sequence number (s) from the last Dispatch (opcode 0) event it received before the disconnect"
+    # https://docs.discord.com/developers/events/gateway#preparing-to-resume
     async def play(scene: Scene) -> None:
         await scene.live()
         emit(scene, 7)

@@ -276,6 +276,8 @@ def test_f25_a_payload_that_was_cut_by_the_end_of_its_connection_is_no_part_of_t
 
 @COMPRESSED
 def test_f29_text_on_a_compressed_connection_is_read_as_it_is(tmp_path: Path, compression: str) -> None:
+    # "Payload compression will be disabled if you use transport compression", so text is plain.
+    # https://docs.discord.com/developers/events/gateway#payload-compression
     async def play(scene: Scene) -> None:
         await scene.live()
         for number in range(20):

@@ -331,12 +331,29 @@ def saved_and_logged(folder: Path, last: int, **changed: Any) -> SavedSession:
 
 
 def test_a_successor_resumes_what_the_log_has(tmp_path: Path) -> None:
+    # "it will need three values: the session_id and the resume_gateway_url from the Ready event, and the
+    # sequence number (s) from the last Dispatch (opcode 0) event it received before the disconnect"
+    # https://docs.discord.com/developers/events/gateway#preparing-to-resume
     saved_and_logged(tmp_path, 40)
 
     async def main() -> None:
         async with Rig(tmp_path).at_work() as rig:
             resume = await (await rig.visit()).hello()
             assert (resume["op"], resume["d"]["session_id"], resume["d"]["seq"]) == (6, "b" * 32, 40)
+
+    run(main())
+
+
+def test_a_beat_before_resumed_carries_the_seq_of_the_log(tmp_path: Path) -> None:
+    # "You need to cache the most recent non-null s value for heartbeats, and to pass when Resuming": that is
+    # the session's, not the connection's. https://docs.discord.com/developers/events/gateway#dispatch-events
+    saved_and_logged(tmp_path, 40)
+
+    async def main() -> None:
+        async with Rig(tmp_path).at_work() as rig:
+            visit = await rig.visit()
+            await visit.hello()
+            assert await visit.beat() == 40
 
     run(main())
 

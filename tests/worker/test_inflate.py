@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import random
 import sys
+import tracemalloc
 import zlib
 from itertools import pairwise
 
@@ -245,8 +246,12 @@ def test_a_bomb_is_not_inflated_beyond_the_limit(theirs: type, ours: type) -> No
     bomb = theirs().message(bytes(4_000_000))
     assert len(bomb) < 5_000
     stream = ours(max_payload_bytes=1000)
+    tracemalloc.start()
     with pytest.raises(BadPayloadError):
         stream.feed(bomb)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1_000_000, "it is not inflated and then measured"
 
 
 def test_a_bomb_in_many_messages_is_counted_as_one() -> None:

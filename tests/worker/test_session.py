@@ -170,6 +170,16 @@ def test_the_first_beat_comes_after_a_random_part_of_the_interval_and_then_each_
     assert len(rig.at(SendBeat)) >= 4
 
 
+def test_identify_waits_neither_for_the_first_beat_nor_for_its_ack() -> None:
+    # "After the connection is open and your app is sending heartbeats, you should send an Identify"
+    rig = Rig(jitter=0.999).identifying(heartbeat_s=40.0)
+    assert rig.all(SendIdentify, SendBeat) == [SendIdentify()]
+    rig.run_for(40.0)
+    assert rig.at(SendBeat) == [pytest.approx(39.96)]
+    rig.do(ready())
+    assert rig.phase is Phase.LIVE
+
+
 def test_beats_go_on_while_a_permit_is_waited_for() -> None:
     # "your app should send heartbeats (as described below) in a background process until the Gateway
     # connection is closed"
@@ -238,6 +248,7 @@ def test_an_op_1_before_hello_is_answered() -> None:
 
 
 def test_a_second_hello_changes_the_interval_and_nothing_else() -> None:
+    # 4005: "You sent more than one identify payload. Don't do that!"
     rig = Rig().identifying(heartbeat_s=40.0).forget_log()
     assert rig.do(Hello(10.0)) == []
     rig.run_for(45.0, acks=True)
@@ -692,6 +703,7 @@ def test_a_permit_is_withdrawn_when_the_connection_that_waited_is_a_zombie() -> 
 
 @pytest.mark.parametrize("phase", ["dialing", "greeting", "identifying", "live"])
 def test_a_permit_that_comes_at_another_time_is_returned(phase: str) -> None:
+    # 4005: "You sent more than one identify payload. Don't do that!"
     rig: Rig = getattr(Rig(), phase)()
     assert rig.do(PERMIT) == [ReturnPermit()]
 

@@ -115,6 +115,8 @@ def test_the_request_says_who_asks(tmp_path: Path) -> None:
 
 
 def test_500_502_and_a_reset_are_tried_again_later_and_later(tmp_path: Path) -> None:
+    # 502: "There was not a gateway available to process your request. Wait a bit and retry."
+    # https://docs.discord.com/developers/topics/opcodes-and-status-codes#http-http-response-codes
     world = World(tmp_path, [status(500), status(502, "<html>"), cut, cut, good()])
     assert asyncio.run(world.ask()) == INFO
     assert world.slept == [1.0, 2.0, 4.0]
