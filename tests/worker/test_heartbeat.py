@@ -210,11 +210,14 @@ def test_latency_is_from_a_beat_to_its_own_ack() -> None:
     assert heartbeat.latency_s == pytest.approx(0.3)
 
 
-def test_an_ack_that_nobody_asked_for_says_nothing_of_latency() -> None:
+def test_an_ack_that_nobody_asked_for_shows_nothing() -> None:
     heartbeat = beating()
     heartbeat.acked(START + 1.0)
-    assert heartbeat.latency_s is None
-    assert heartbeat.acked_at == START + 1.0
+    assert (heartbeat.latency_s, heartbeat.acked_at) == (None, None)
+    heartbeat.tick(START + 20.0)
+    heartbeat.acked(START + 20.25)
+    heartbeat.acked(START + 30.0)
+    assert heartbeat.acked_at == START + 20.25, "a shard is no fresher for spare ones"
 
 
 def test_a_new_interval_counts_from_the_next_beat_on() -> None:

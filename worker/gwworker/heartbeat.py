@@ -49,7 +49,7 @@ class Heartbeat:
     Attributes:
         due: moment of the next beat or judgement, None while there is no connection.
         latency_s: from the last acknowledged beat to its ACK; None before the first on this connection.
-        acked_at: moment of the last ACK, None before the first on this connection.
+        acked_at: moment of the last ACK of a beat, None before the first on this connection.
         interval_s: between beats.
     """
 
@@ -100,16 +100,17 @@ class Heartbeat:
         self._answered = True
 
     def acked(self, now: float) -> None:
-        """An ACK was received; one that nobody asked for changes nothing but `acked_at`.
+        """An ACK was received; one that nobody asked for shows nothing.
 
         ACKs carry no number. One that comes when older beats are overdue is taken for the newest's.
         """
+        if not self._unacked:
+            return
         self.acked_at = now
         self._unacked_since = None
         while len(self._unacked) > 1 and now - self._unacked[0] > self.interval_s:
             self._unacked.popleft()
-        if self._unacked:
-            self.latency_s = now - self._unacked.popleft()
+        self.latency_s = now - self._unacked.popleft()
 
     def silence(self, now: float) -> str:
         """Return words for how long no ACK has come, and nothing at all."""
