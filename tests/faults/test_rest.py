@@ -70,10 +70,11 @@ def test_f01_a_token_that_is_refused_later_ends_the_asking_and_not_the_sessions(
         await scene.live(0)
         await scene.until(lambda: 1 in scene.gate.waiting)
         scene.sim.rest_fault(status=401)
+        await scene.until(lambda: scene.crew.supervisor.refused, within_s=1000.0)
+        await scene.until(lambda: scene.crew.board.views[1].state == "failed", within_s=5.0)
         await scene.run_for(HOUR_S)
         assert len(asked_at(scene)) == 2
         assert scene.is_live(0)
-        assert scene.crew.board.views[1].state == "failed"
         assert [dial.host for dial in scene.sim.ledger.connections].count("gateway") == 2
 
     scene = stage(tmp_path, play, identifies_used=899, shards=2)
