@@ -1,6 +1,7 @@
 """A session machine, fed with any events at any time (does): one socket, one permit, no illegal move, no end.
 
-Events are made of their annotations, so whatever is added to `Event` is fed as well.
+Events are made of their annotations, so whatever is added to `Event` is fed as well; `Unsent` comes only
+where the shell says it, right after a handshake.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from gwworker.redial import Known
 from gwworker.scan import Ack, Hello, InvalidSession, Ready
 from gwworker.session import Session
 
-KINDS: Final[tuple[type[Any], ...]] = events.Event.__args__
+KINDS: Final[tuple[type[Any], ...]] = tuple(
+    kind for kind in events.Event.__args__ if kind is not events.Unsent
+)
 STEPS: Final = 80
 START: Final = 10_000.0
 FINAL: Final = frozenset({Phase.STOPPED, Phase.REFUSED})
@@ -113,7 +116,11 @@ def case(dice: random.Random) -> None:
         else:
             event = _event(dice, session, now, polite)
             for _ in range(150 if dice.random() < 0.005 and not isinstance(event, events.Permitted) else 1):
-                fed(session, book, event, now)
+                effects = fed(session, book, event, now)
+                if dice.random() < 0.2 and (handshakes := _handshakes(effects)):
+                    unsent = session.step(events.Unsent(), now)
+                    assert unsent.count(do.ReturnPermit()) == handshakes.count(do.SendIdentify())
+                    assert all(isinstance(effect, do.ReturnPermit | do.Say) for effect in unsent)
     _comes_back(session, book, now)
 
 
@@ -137,6 +144,10 @@ def fed(session: Session, book: Book, event: events.Event, now: float) -> list[d
     assert _is_way(before, session.phase), f"from {before.name} to {session.phase.name}"
     _look_at_due(session)
     return effects
+
+
+def _handshakes(effects: list[do.Effect]) -> list[do.Effect]:
+    return [effect for effect in effects if isinstance(effect, do.SendIdentify | do.SendResume)]
 
 
 def _is_way(start: Phase, end: Phase) -> bool:
