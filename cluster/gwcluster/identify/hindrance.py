@@ -11,7 +11,10 @@ from gwcluster.identify.caution import Caution
 from gwcluster.spans import span
 
 ASK_FLOOR_S: Final = 5.0
-"""Least time between two looks at a used-up limit; Discord has been seen saying `reset_after: 0` there."""
+"""Least time between two looks at a used-up limit; Discord has been seen saying `reset_after: 0` there.
+
+Each further answer that says so doubles it: it is our own count then that has to come down.
+"""
 
 ASK_CEILING_S: Final = 900.0
 """Most time between them: our own count of the last 24 h may free some before Discord's reset."""
@@ -38,12 +41,14 @@ class Hindrance:
         self._kind: Kind | None = None
         self._reset_at = 0.0
         self._looked_at: float | None = None  # while the budget is used up
+        self._answers = 0  # that didn't help, in a row
 
     def look(self, budget: Budget, caution: Caution, now: float) -> None:
         """See how things stand at monotonic `now`."""
         kind = _kind(budget, caution)
         if kind is not Kind.BUDGET:
             self._looked_at = None
+            self._answers = 0
         elif self._looked_at is None:
             self._looked_at, self._reset_at = now, budget.reset_at
             self._kind = None
@@ -54,13 +59,17 @@ class Hindrance:
     def asked(self) -> None:
         """Discord told the limits."""
         self._looked_at = None
+        self._answers += 1
 
     @property
     def ask_again_at(self) -> float | None:
         """When to ask /gateway/bot again because the budget is used up; None while it isn't."""
         if self._looked_at is None:
             return None
-        return max(self._looked_at + ASK_FLOOR_S, min(self._reset_at, self._looked_at + ASK_CEILING_S))
+        if self._reset_at > self._looked_at:
+            return max(self._looked_at + ASK_FLOOR_S, min(self._reset_at, self._looked_at + ASK_CEILING_S))
+        doublings = min(max(0, self._answers - 1), 16)
+        return self._looked_at + min(ASK_FLOOR_S * 2**doublings, ASK_CEILING_S)
 
 
 def _kind(budget: Budget, caution: Caution) -> Kind | None:

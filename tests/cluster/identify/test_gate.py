@@ -274,6 +274,21 @@ def test_a_limit_that_is_used_up_and_resets_at_once_is_looked_at_every_five_seco
     assert rig.gate.ask_again_at == 10_010.0
 
 
+def test_who_is_told_again_and_again_that_it_resets_at_once_asks_ever_more_rarely() -> None:
+    rig = Rig(budget=Budget(total=6, remaining=2, reset_at=10_000.0, reserve=2)).ask(0)
+    rig.granted()
+    waits = []
+    for _ in range(11):
+        assert rig.gate.ask_again_at is not None
+        waits.append(rig.gate.ask_again_at - rig.now)
+        rig.now = rig.gate.ask_again_at
+        rig.gate.refill(Budget(total=6, remaining=2, reset_at=rig.now, reserve=2), rig.now)
+    assert waits == [5.0, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0, 640.0, 900.0, 900.0]
+    rig.gate.refill(Budget(total=6, remaining=6, reset_at=rig.now, reserve=2), rig.now)
+    rig.gate.refill(Budget(total=6, remaining=2, reset_at=rig.now + 3600.0, reserve=2), rig.now)
+    assert rig.gate.ask_again_at == rig.now + 900.0
+
+
 def test_a_try_whose_session_lasts_a_minute_lets_the_others_go_on() -> None:
     rig = Rig(budget=Budget(total=50, remaining=50, reset_at=96_400.0, reserve=0))
     for _ in range(10):
