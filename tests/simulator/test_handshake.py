@@ -107,6 +107,14 @@ def test_one_identify_over_the_daily_limit_ends_every_session_and_the_token() ->
     assert not rig.gateway.handshake.knows("abc")
 
 
+def test_with_the_token_end_its_sessions_that_have_no_connection() -> None:
+    rig = Rig(daily_limit=1, identify_window_s=0.0)
+    rig.lose(rig.go_live(0)[0])
+    assert len(rig.gateway.sessions.all()) == 1
+    rig.identify(rig.dial(), 1)
+    assert rig.gateway.sessions.all() == []
+
+
 def test_refused_identifies_count_against_the_day_too() -> None:
     rig = Rig(daily_limit=10)
     for _ in range(3):
@@ -302,7 +310,9 @@ def test_a_refused_identify_gets_its_op_9_at_once_or_late(delay_s: float) -> Non
     rig.take(link)
     got = rig.identify(link, 1)
     assert len(got) == (0 if delay_s else 1)
-    rig.run_for(delay_s)
+    rig.run_for(delay_s * 0.99)
+    assert rig.take(link) == []
+    rig.run_for(delay_s * 0.01)
     assert [one["op"] for one in got + rig.take(link)] == [9]
 
 

@@ -31,6 +31,17 @@ def test_a_client_that_does_not_beat_is_closed_after_interval_and_tolerance() ->
     assert rig.rules_broken() == ["late_heartbeat"]
 
 
+def test_after_a_beat_the_next_one_has_as_long_as_the_first() -> None:
+    rig = Rig(heartbeat_interval_ms=40_000, heartbeat_tolerance=0.25, heartbeat_grace_s=0.0)
+    link = rig.dial()
+    rig.run_for(30.0)
+    rig.send(link, HEARTBEAT)
+    rig.run_for(49.9)
+    assert rig.ended == {}
+    rig.run_for(25.2)  # it looks again within a quarter of its patience
+    assert rig.ended == {link: 4000}
+
+
 def test_a_client_that_beats_in_time_stays_for_a_day() -> None:
     rig = Rig()
     link, _ = rig.go_live()

@@ -107,6 +107,12 @@ def test_another_version_is_4012() -> None:
     assert rig.ended == {link: 4012}
 
 
+def test_an_encoding_other_than_json_is_4000() -> None:
+    rig = Rig()
+    link = rig.dial(v="10", encoding="etf")
+    assert (rig.ended, rig.rules_broken()) == ({link: 4000}, ["unknown_encoding"])
+
+
 def test_a_resume_url_without_its_query_is_a_violation_that_the_wire_does_not_show() -> None:
     rig = Rig()
     link = rig.dial("resume", compress="zlib-stream")

@@ -33,3 +33,15 @@ def test_the_defaults_are_discords() -> None:
     assert (settings.send_limit, settings.send_window_s) == (120, 60.0)
     assert settings.heartbeat_interval_ms == 41_250
     assert settings.guilds_per_shard_max == 2500
+
+
+def test_where_discord_tells_a_number_or_one_was_measured_it_is_the_default() -> None:
+    usual = Settings()
+    assert (usual.identify_window_s, usual.daily_limit, usual.guilds_per_shard_max) == (5.0, 1000, 2500)
+    assert (usual.heartbeat_interval_ms, usual.session_ttl_s, usual.max_payload_bytes) == (
+        41_250,
+        180.0,
+        4096,
+    )
+    assert (usual.send_limit, usual.send_window_s, usual.rest_limit) == (120, 60.0, 50)
+    assert usual.invalid_answers_max == 10_000
