@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 
 from gwsimulator.faults import Refused
-from gwsimulator.invariants import broken
 from gwsimulator.settings import Settings
 from support.lean import START, Lean
 
@@ -55,16 +54,20 @@ def test_a_day_of_dropped_connections_refused_resumes_and_op_9_leaves_the_reserv
     with Lean(tmp_path, settings, reserve=0.1) as day, day.listening():
         Trouble(day, seed=5)
         day.run_until(START + 24 * HOUR_S)
-    said = [line for _, line in day.said]
+    said = [f"{record.levelname} {record.getMessage()}" for _, record in day.said]
     sent = Counter(one.outcome for one in day.seen.identifies)
     assert sent.total() == 900, "all that the reserve leaves of 1000, and not one more"
     assert sent["op9"] > 100
     assert len(day.seen.resumes) > sent.total(), "a RESUME is always tried first"
-    assert broken(day.seen, settings, reserve=100, until=day.now) == []
-    opened = next(i for i, line in enumerate(said) if "gained no shard that lasted a minute" in line)
-    assert any("permits are granted" in line for line in said[opened:]), "the breaker closed again"
-    assert "100 of them kept in reserve: no shard may identify until Discord's reset in 22 h" in "\n".join(
-        said
+    assert day.wrong(rest_calls=100) == []
+    (opened,) = (i for i, line in enumerate(said) if "gained no shard that lasted a minute" in line)
+    assert said[opened].startswith("ERROR identify budget: 200 identifies of the last 24 h"), "a fifth"
+    assert said[opened + 1].startswith("INFO identify budget: permits are granted"), "it closed again"
+    held = [line for line in said if "permits are granted" not in line]
+    assert {line.split()[0] for line in held} == {"ERROR"}, "each time they stop, a person is told"
+    assert any(
+        "100 of them kept in reserve: no shard may identify until Discord's reset in 22 h" in line
+        for line in held
     )
 
 
@@ -79,4 +82,4 @@ def test_the_day_after_a_bad_day_everything_comes_back_within_the_budget(tmp_pat
         trouble.over = True
         day.run_until(START + 26 * HOUR_S)
     assert day.live == 16, "Discord's reset brought the budget back, and the shards with it"
-    assert broken(day.seen, settings, reserve=20, until=day.now) == []
+    assert day.wrong(rest_calls=120) == []

@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import logging
+import math
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ from gwcluster.wire import control as c
 from gwsimulator import rest
 from gwsimulator.effects import Cut, Effect, Freeze, Hangup, Send
 from gwsimulator.faults import Faults
+from gwsimulator.invariants import Received, broken, leaks, losses_told_once, missing_or_doubled
 from gwsimulator.ledger import Ledger as Seen
 from gwsimulator.rules import Gateway
 from gwsimulator.settings import Settings
@@ -72,11 +74,13 @@ class Lean:
     settings: Settings
     reserve: float = 0.1
     now: float = START
-    said: list[tuple[float, str]] = field(default_factory=list)
+    said: list[tuple[float, logging.LogRecord]] = field(default_factory=list)
+    received: list[Received] = field(default_factory=list)
+    lost: list[tuple[int, int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.dice = random.Random(self.settings.seed)
-        self.seen = Seen(keep_dispatches=0)
+        self.seen = Seen()
         self.faults = Faults()
         numbers = itertools.count(1)
         self.gateway = Gateway(
@@ -91,6 +95,7 @@ class Lean:
         self._of_link: dict[int, Shard] = {}
         self._order = itertools.count()
         self._dues: list[tuple[float, int]] = []
+        self._arriving: tuple[Dispatch, bytes]
         self._stale = True  # when permits are due is costly to ask
         self._permits_due: float | None = None
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
@@ -238,6 +243,10 @@ class Lean:
                 self._heard(shard, c.PermitUnused())
             case do.TellIdentifyRefused():
                 self._heard(shard, c.IdentifyRefused())
+            case do.Deliver():
+                self._deliver(shard)
+            case do.TellLost():
+                self.lost.append((shard.id, effect.session))
             case do.Report() if effect.state in {"backoff", "resuming", "live"}:
                 self.permits.needs_none(shard.id)
                 if effect.state == "live":
@@ -308,12 +317,19 @@ class Lean:
         for said, piece in read(payload):
             if not isinstance(said, Dispatch):
                 self._step(shard, said)
-            elif said.name == "READY":
+                continue
+            self._arriving = said, payload
+            if said.name == "READY":
                 self._step(shard, parse_ready(piece, said.seq))
             elif said.name == "RESUMED":
                 self._step(shard, Resumed(said.seq))
             else:
                 shard.session.standing.accept(said.seq, self.now)
+                self._deliver(shard)
+
+    def _deliver(self, shard: Shard) -> None:
+        said, payload = self._arriving
+        self.received.append(Received(shard.id, shard.session.standing.number, said.seq, said.name, payload))
 
     # What people see
 
@@ -324,7 +340,7 @@ class Lean:
 
         class Ear(logging.Handler):
             def emit(self, record: logging.LogRecord) -> None:
-                lean.said.append((lean.now - START, record.getMessage()))
+                lean.said.append((lean.now - START, record))
 
         ear = Ear(logging.INFO)
         logger = logging.getLogger("gwcluster")
@@ -335,6 +351,16 @@ class Lean:
         finally:
             logger.removeHandler(ear)
             logger.setLevel(logging.NOTSET)
+
+    def wrong(self, **limits: Any) -> list[str]:
+        """Return a sentence for everything that was not as it must be, by every rule and invariant."""
+        found = [f"violation of {one.rule}: {one.detail}" for one in self.seen.violations]
+        reserve = math.ceil(self.reserve * self.settings.daily_limit)
+        found += broken(self.seen, self.settings, reserve=reserve, until=self.now, **limits)
+        found += [f"I8: {said}" for said in missing_or_doubled(self.seen, self.received)]
+        found += [f"I9: {said}" for said in losses_told_once(self.received, self.lost)]
+        texts = [record.getMessage() for _, record in self.said]
+        return found + [f"I11: {said}" for said in leaks(TOKEN, texts)]
 
     def figures(self) -> dict[str, Any]:
         """Return counts of what Discord saw."""
