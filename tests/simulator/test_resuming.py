@@ -281,3 +281,14 @@ def test_a_session_lives_as_long_as_the_settings_say(ttl_s: float) -> None:
         rig.run_for(waited_s)
         rig.resume(rig.dial("resume"), session, 3)
         assert [one.outcome for one in rig.ledger.resumes] == [outcome]
+
+
+def test_a_resume_opens_no_window_and_spends_nothing_of_the_day() -> None:
+    rig = Rig(daily_limit=10)
+    link, session = rig.go_live()
+    rig.run_for(10.0)
+    rig.lose(link)
+    rig.resume(rig.dial("resume"), session, 3)
+    assert rig.gateway.handshake.daily.remaining(rig.now) == 9
+    rig.go_live(1)
+    assert rig.rules_broken() == []
