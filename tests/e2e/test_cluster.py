@@ -309,7 +309,7 @@ def test_the_token_is_in_no_process_but_the_coordinator_and_in_no_file_or_frame(
 
 def test_dropped_names_leave_no_event_but_their_seq_counts(tmp_path: Path) -> None:
     with (
-        discord(settings(rate=0.0)) as sim,
+        discord(settings(rate=0.0), names={"READY", "GUILD_CREATE", "RESUMED"}) as sim,
         running(
             tmp_path, sim.api, events=f"{{bind: 'ipc://{tmp_path}/events', exclude: [TYPING_START]}}"
         ) as cluster,

@@ -84,7 +84,7 @@ def test_f107_one_who_never_lets_go_fails_that_shard_and_no_other(tmp_path: Path
         assert len(scene.sim.ledger.connections) == 1
         os.close(other)
 
-    stage(tmp_path, play, start=False, shards=2, excused={"I8"})  # nothing of shard 0 can come
+    stage(tmp_path, play, start=False, shards=2)
 
 
 def test_f107_a_second_coordinator_on_one_state_folder_does_nothing(tmp_path: Path) -> None:
@@ -208,7 +208,7 @@ def test_f108_a_worker_that_dies_after_each_identify_costs_six_and_no_other_shar
         assert len([one for one in scene.sim.ledger.identifies if one.shard == 1]) == 1
 
     config = {"supervision": {"restarts": 5, "within": "10m"}}
-    stage(tmp_path, play, start=False, config=config, shards=2, max_concurrency=2, excused={"I8"})
+    stage(tmp_path, play, start=False, config=config, shards=2, max_concurrency=2)
 
 
 def test_f108_without_such_a_bound_a_day_of_it_would_still_not_spend_the_days_identifies(
@@ -227,7 +227,7 @@ def test_f108_without_such_a_bound_a_day_of_it_would_still_not_spend_the_days_id
         assert len(moments) < 70
 
     config = {"supervision": {"restarts": 10_000, "within": "60s"}}
-    stage(tmp_path, play, config=config, excused={"I8"})
+    stage(tmp_path, play, config=config)
 
 
 @pytest.mark.e2e
@@ -398,9 +398,8 @@ def test_f110_with_enough_left_for_it_and_the_reserve_it_happens(tmp_path: Path)
         await scene.live()
         assert [one.shards for one in scene.sim.ledger.identifies] == [2, 2, 4, 4, 4, 4]
 
-    # Two counts' sessions of one shard can't be told apart by their numbers.
     config = {"shards": {"count": 2}, "identify": {"reserve": "0%"}}
-    stage(tmp_path, play, config=config, shards=2, guilds=8, max_concurrency=4, excused={"I8", "I9"})
+    stage(tmp_path, play, config=config, shards=2, guilds=8, max_concurrency=4)
 
 
 @pytest.mark.e2e

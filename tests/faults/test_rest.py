@@ -212,7 +212,7 @@ def test_f06_three_left_for_eight_shards_start_none_and_wait_for_the_reset_in_mi
         await scene.live()
         assert scene.now < 75.0
 
-    stage(tmp_path, play, start=False, shards=8, max_concurrency=8)
+    stage(tmp_path, play, start=False, expect={"rest_calls": 2}, shards=8, max_concurrency=8)
 
 
 def test_f06_what_may_be_spent_is_spent_in_order_and_the_rest_waits(tmp_path: Path) -> None:
@@ -236,7 +236,7 @@ def test_f07_nothing_left_and_a_reset_right_now_is_asked_again_without_a_spin(tm
         assert len(asked_at(scene)) == 5
         assert min(later - earlier for earlier, later in pairwise(asked_at(scene))) >= 5.0
 
-    stage(tmp_path, play, start=False)
+    stage(tmp_path, play, start=False, expect={"rest_calls": 5})
 
 
 @pytest.mark.parametrize("how", ["zero", "missing", "negative", "text"])
@@ -296,6 +296,6 @@ def test_f10_another_recommendation_on_a_refetch_changes_nothing_that_runs(
         assert list(scene.crew.board.views) == [0, 1, 2, 3]
         assert all(scene.is_live(shard) for shard in range(4))
 
-    scene = stage(tmp_path, play, start=False, shards=4, max_concurrency=4)
+    scene = stage(tmp_path, play, start=False, expect={"rest_calls": 3}, shards=4, max_concurrency=4)
     assert scene.sim.ledger.closes == [] or all(close.code != 1000 for close in scene.sim.ledger.closes)
     assert len(scene.sim.ledger.identifies) == 4

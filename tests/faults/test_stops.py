@@ -119,7 +119,8 @@ def is_stopped(pid: int) -> bool:
 @pytest.mark.e2e
 def test_f71_a_long_replay_is_not_held_in_memory_and_does_not_delay_heartbeats(tmp_path: Path) -> None:
     chosen = Settings(shards=1, guilds=1, buffer_events=9000, heartbeat_interval_ms=2000)
-    with discord(chosen) as sim, running(tmp_path, sim.api, compression="none") as cluster:
+    room = "{retention: {bytes: 256MiB}}"
+    with discord(chosen) as sim, running(tmp_path, sim.api, compression="none", log=room) as cluster:
         cluster.wait_ready()
         (worker,) = cluster.workers(1).values()
         before = peak_bytes(worker)

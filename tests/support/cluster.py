@@ -10,10 +10,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 
 import msgpack
 import zmq
+
+from gwcluster.log import Reader
 
 T = TypeVar("T")
 
@@ -49,9 +51,16 @@ def is_alive(pid: int) -> bool:
 
 
 class Cluster:
-    """One cluster in a folder; may be started several times on the same state."""
+    """One cluster in a folder; may be started several times on the same state.
+
+    Attributes:
+        at: those that have a simulator's address, until that has looked at them.
+    """
+
+    at: ClassVar[dict[str, list[Cluster]]] = {}
 
     def __init__(self, folder: Path, api: str, **settings: str) -> None:
+        self.at.setdefault(api, []).append(self)
         self.folder = folder
         self.file = folder / "cluster.yaml"
         self.state = folder / "state"
@@ -120,6 +129,21 @@ class Cluster:
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(15)
+
+    def logged(self) -> list[Message]:
+        """Return what is in the logs of the shards, as it was published."""
+        folders = sorted((self.state / "shards").glob("*"), key=lambda folder: int(folder.name))
+        return [
+            Message([f"{one.name}.{folder.name}.".encode(), one.header, one.payload])
+            for folder in folders
+            if any(folder.glob("*.log"))
+            for one in Reader(folder).records()
+        ]
+
+    def left_behind(self) -> list[bytes]:
+        """Return all that it wrote: what it said, and its state."""
+        files = [self.log, *self.state.rglob("*")]
+        return [file.read_bytes() for file in files if file.is_file()]
 
     def everything(self) -> list[int]:
         """Return the process ids of coordinator, nursery and workers."""

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from gwsimulator import Settings, ThreadedSimulator, in_thread
+from support.cluster import Cluster
 from support.verdict import verdict
 
 
@@ -16,11 +17,27 @@ def discord(
 ) -> Iterator[ThreadedSimulator]:
     """Run a simulator as long as the block runs; fail if a rule or an invariant was broken meanwhile.
 
+    What the clusters that ran against it have in their logs is what came out of them.
+
     Args:
         settings: of the simulator.
         violated, excused, limits: see `support.verdict.verdict`.
     """
     with in_thread(settings) as sim:
-        yield sim
-    wrong = verdict(sim.ledger, sim.settings, violated=violated, excused=excused, **limits)
+        try:
+            yield sim
+        finally:
+            clusters = Cluster.at.pop(sim.api, [])
+    for cluster in clusters:
+        limits.setdefault("published", []).extend(cluster.logged())
+    wrong = verdict(
+        sim.ledger,
+        sim.settings,
+        texts=[text for cluster in clusters for text in cluster.left_behind()],
+        violated=violated,
+        excused=excused,
+        needed=False,  # what real processes do in real time is not quite the same each time
+        stopped=True,
+        **limits,
+    )
     assert not wrong, "\n".join(wrong)

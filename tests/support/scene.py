@@ -18,6 +18,7 @@ import asyncio
 import dataclasses
 import json
 import logging
+import math
 import random
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from pathlib import Path
@@ -70,6 +71,7 @@ class Scene:
         self.crashes: dict[int, int] = {}
         self.job_changes: dict[str, Any] = {}
         self.loop = asyncio.get_running_loop()
+        self.starts = 0
         self.cluster: _Cluster
         self._nursery: InLoopNursery | None = None
         self._running: asyncio.Task[Exit] | None = None
@@ -120,6 +122,19 @@ class Scene:
     def wall(self) -> float:
         """Unix seconds."""
         return WALL_AT_START + self.now + self.wall_jumps_s
+
+    @property
+    def reserve(self) -> int:
+        """How many of the day's identifies the configuration leaves alone; at least one cold start."""
+        total, shards = self.sim.settings.daily_limit, self.sim.settings.shards
+        part = float(self.config.get("identify", {}).get("reserve", "10%").rstrip("%")) / 100
+        return min(max(math.ceil(part * total), shards), max(0, total - shards))
+
+    @property
+    def rest_calls_expected(self) -> int:
+        """One for each start, one for each that failed, and now and then one more."""
+        failed = sum(call.status != 200 for call in self.sim.ledger.rest_calls)
+        return self.starts + failed + int(self.now / 120.0)
 
     def is_live(self, shard: int) -> bool:
         return self.crew.board.views[shard].state == "live"
@@ -175,6 +190,7 @@ class Scene:
 
     async def start(self, *, fresh: bool = False) -> None:
         """Start the cluster, also again on the same state; return when its shards are known, or it ended."""
+        self.starts += 1
         wanted = {**self._own(), **self.config}
         wanted["gateway"] = {**self._own()["gateway"], **wanted["gateway"]}
         text = "".join(f"{key}: {json.dumps(value)}\n" for key, value in wanted.items())
@@ -326,6 +342,7 @@ def stage(
                     logger.removeHandler(ear)
                     logger.setLevel(logging.NOTSET)
             said = [record.getMessage() for record in scene.said]
+            limits = {"reserve": scene.reserve, "rest_calls": scene.rest_calls_expected, "until": loop.time()}
             wrong = verdict(
                 sim.ledger,
                 sim.settings,
@@ -333,7 +350,7 @@ def stage(
                 texts=said,
                 violated=violated,
                 excused=excused,
-                **(expect or {}),
+                **{**limits, **(expect or {})},
             )
         assert not bugs, bugs
         assert not wrong, "\n".join([*wrong, "it was said:", *said])

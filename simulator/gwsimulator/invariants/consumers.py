@@ -24,7 +24,11 @@ class Received(NamedTuple):
 
 
 def missing_or_doubled(
-    ledger: Ledger, received: Iterable[Received], *, names: Collection[str] | None = None
+    ledger: Ledger,
+    received: Iterable[Received],
+    *,
+    names: Collection[str] | None = None,
+    stopped: bool = False,
 ) -> list[str]:
     """I8: each session's dispatches came once, in order and unchanged, and none is missing.
 
@@ -35,6 +39,7 @@ def missing_or_doubled(
         ledger: of a simulator that kept its dispatches.
         received: in the order in which they arrived.
         names: what was subscribed to; None: everything.
+        stopped: whether the consumer ended before the gateway did, so that the last ones may be missing.
     """
     got: dict[int, dict[int, list[tuple[int, str, str]]]] = {}
     for one in received:
@@ -46,7 +51,7 @@ def missing_or_doubled(
         sent.setdefault(dispatch.shard, {}).setdefault(dispatch.session, []).append(dispatch)
     found: list[str] = []
     for shard in sorted(sent.keys() | got.keys()):
-        found += _of_shard(shard, sent.get(shard, {}), got.get(shard, {}), names)
+        found += _of_shard(shard, sent.get(shard, {}), got.get(shard, {}), names, stopped=stopped)
     return found
 
 
@@ -55,6 +60,8 @@ def _of_shard(
     sent: dict[str, list[Dispatch]],
     got: dict[int, list[tuple[int, str, str]]],
     names: Collection[str] | None,
+    *,
+    stopped: bool,
 ) -> Iterator[str]:
     if not got:
         if any(names is None or one.name in names for there in sent.values() for one in there):
@@ -70,11 +77,11 @@ def _of_shard(
         expected = [
             (one.seq, one.name, one.sha256) for one in sent[session] if names is None or one.name in names
         ]
-        yield from _compare(where, expected, events, succeeded=number != max(got))
+        yield from _compare(where, expected, events, cut_off=stopped or number != max(got))
 
 
 def _compare(
-    where: str, expected: list[tuple[int, str, str]], got: list[tuple[int, str, str]], *, succeeded: bool
+    where: str, expected: list[tuple[int, str, str]], got: list[tuple[int, str, str]], *, cut_off: bool
 ) -> Iterator[str]:
     seen: dict[int, tuple[str, str]] = {}
     last = 0
@@ -91,7 +98,7 @@ def _compare(
         seen[seq] = name, sha256
         last = max(last, seq)
     for seq, name, _ in expected:
-        if seq not in seen and not (succeeded and seq > last):
+        if seq not in seen and not (cut_off and seq > last):
             yield f"{where}: {name} {seq} is missing"
 
 
