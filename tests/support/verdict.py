@@ -17,7 +17,7 @@ def verdict(
     settings: Settings,
     *,
     published: Sequence[Message] | None = None,
-    texts: Iterable[str] = (),
+    texts: Iterable[bytes | str] = (),
     names: Collection[str] | None = None,
     violated: Collection[str] = (),
     excused: Collection[str] = (),
@@ -54,7 +54,8 @@ def verdict(
         wrong = missing_or_doubled(ledger, received, names=names, stopped=stopped)
         told += [f"I8: {said}" for said in wrong]
         told += [f"I9: {said}" for said in losses_told_once(received, lost)]
-        texts = [*texts, *(frame for one in published for frame in one.frames)]
+        frames = (frame for one in published for frame in one.frames)
+        texts = [*texts, *frames]
     told += [f"I11: {said}" for said in leaks(TOKEN, texts)]
     invariants = [(sentence.partition(":")[0], sentence) for sentence in told]
     found = [

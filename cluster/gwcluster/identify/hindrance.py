@@ -69,7 +69,7 @@ class Hindrance:
         if self._reset_at > self._looked_at:
             return max(self._looked_at + ASK_FLOOR_S, min(self._reset_at, self._looked_at + ASK_CEILING_S))
         doublings = min(max(0, self._answers - 1), 16)
-        return self._looked_at + min(ASK_FLOOR_S * 2**doublings, ASK_CEILING_S)
+        return self._looked_at + min(ASK_FLOOR_S * (1 << doublings), ASK_CEILING_S)
 
 
 def _kind(budget: Budget, caution: Caution) -> Kind | None:
