@@ -130,3 +130,23 @@ def test_ready_grows_by_47_bytes_a_guild() -> None:
         for guilds in (100, 200)
     ]
     assert 4_500 <= sizes[1] - sizes[0] <= 4_900
+
+
+READY_KEYS = """
+    v user_settings user shard session_type session_id resume_gateway_url relationships private_channels presences
+    guilds guild_join_requests geo_ordered_rtc_regions game_relationships auth application _trace
+"""
+GUILD_KEYS = """
+    id name icon owner_id roles emojis features nsfw_level incidents_data joined_at large unavailable member_count
+    voice_states members channels threads presences stage_instances soundboard_sounds guild_scheduled_events lazy
+    guild_hashes embedded_activities application_command_counts
+"""
+
+
+def test_payloads_have_the_keys_that_captures_have() -> None:
+    world = World(Settings())
+    assert list(json.loads(world.ready("a" * 32, "wss://gateway.test", (0, 1)))) == READY_KEYS.split()
+    assert json.loads(world.guild_create(world.guild_ids[0]).d).keys() >= set(GUILD_KEYS.split())
+    made = {event.name: json.loads(event.d) for event in events(world, 0, 256)}
+    assert "member" in made["MESSAGE_CREATE"]
+    assert made["TYPING_START"]["timestamp"] < 10_000_000_000, "seconds"

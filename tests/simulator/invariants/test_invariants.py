@@ -328,6 +328,16 @@ def test_4010_and_4011_concern_a_shard_of_a_count(code: int, shard: list[int], f
     assert len(rig.broken()) == found
 
 
+@pytest.mark.parametrize("code", [4004, 4012, 4013, 4014])
+def test_each_code_that_refuses_the_bot_concerns_every_shard(code: int) -> None:
+    rig = Rig()
+    rig.go_live(0)
+    hang_up(rig, 0, code)
+    rig.run_for(60.0)
+    rig.identify(rig.dial(), 1)
+    assert numbers(rig.broken()) == {"I12"}
+
+
 @pytest.mark.parametrize("code", [4000, 4009, 1001])
 def test_other_codes_keep_nobody_away(code: int) -> None:
     rig = Rig()
