@@ -28,7 +28,11 @@ def test_leaving_it_brings_a_state_only() -> None:
 
 
 def test_sounds_and_channel_info_are_answered_emptily() -> None:
-    assert [d["guild_id"] for _, d in answers(31, {"guild_ids": ["1", "2"]})] == ["1", "2"]
+    sounds = answers(31, {"guild_ids": ["1", "2"]})
+    assert [(name, d["guild_id"]) for name, d in sounds] == [
+        ("SOUNDBOARD_SOUNDS", "1"),
+        ("SOUNDBOARD_SOUNDS", "2"),
+    ]
     assert answers(43, {"guild_id": "1", "fields": ["status"]})[0][0] == "CHANNEL_INFO"
 
 

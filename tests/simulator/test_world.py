@@ -133,13 +133,13 @@ def test_ready_grows_by_47_bytes_a_guild() -> None:
 
 
 READY_KEYS = """
-    v user_settings user shard session_type session_id resume_gateway_url relationships private_channels presences
-    guilds guild_join_requests geo_ordered_rtc_regions game_relationships auth application _trace
+    v user_settings user shard session_type session_id resume_gateway_url relationships private_channels
+    presences guilds guild_join_requests geo_ordered_rtc_regions game_relationships auth application _trace
 """
 GUILD_KEYS = """
-    id name icon owner_id roles emojis features nsfw_level incidents_data joined_at large unavailable member_count
-    voice_states members channels threads presences stage_instances soundboard_sounds guild_scheduled_events lazy
-    guild_hashes embedded_activities application_command_counts
+    id name icon owner_id roles emojis features nsfw_level incidents_data joined_at large unavailable
+    member_count voice_states members channels threads presences stage_instances soundboard_sounds lazy
+    guild_scheduled_events guild_hashes embedded_activities application_command_counts
 """
 
 
