@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Iterator
+import signal
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -17,8 +18,8 @@ from gwcluster.config import load
 from gwcluster.errors import WireError
 from gwcluster.wire.events import Header, decode_header, parse_topic
 
-LOOK_UP_MS: Final = 500
-"""A Ctrl-C that comes just before a wait begins doesn't end it, so no wait is for ever."""
+LOOK_UP_MS: Final = 200
+"""How often to look whether there was a Ctrl-C, which ends no wait by itself."""
 
 
 @click.command()
@@ -36,6 +37,9 @@ def command(
     """
     # Only the addresses of the file matter here, so its token need not be at hand.
     config = load(file, environ=os.environ, simulate=True)
+    asked: list[int] = []
+    # An exception out of nowhere can get lost, such as in a destructor; a note can't.
+    signal.signal(signal.SIGINT, lambda signum, _: asked.append(signum))
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     sub = context.socket(zmq.SUB)
     sub.sndhwm = 0  # or many subscriptions at once are dropped silently
@@ -43,12 +47,10 @@ def command(
         for prefix in _prefixes(names, shards):
             sub.subscribe(prefix)
         sub.connect(config.events.bind[0])
-        for printed, line in enumerate(_lines(sub, names, shards, as_json), 1):
+        for printed, line in enumerate(_lines(sub, asked, names, shards, as_json), 1):
             click.echo(line)
             if printed == count:
                 return
-    except KeyboardInterrupt:
-        return
     finally:
         context.destroy(linger=0)
 
@@ -61,11 +63,16 @@ def _prefixes(names: tuple[str, ...], shards: tuple[int, ...]) -> Iterator[str]:
 
 
 def _lines(
-    sub: zmq.Socket[bytes], names: tuple[str, ...], shards: tuple[int, ...], as_json: bool
+    sub: zmq.Socket[bytes],
+    asked: Sequence[int],
+    names: tuple[str, ...],
+    shards: tuple[int, ...],
+    as_json: bool,
 ) -> Iterator[str]:
-    while True:
-        while not sub.poll(LOOK_UP_MS):
-            pass
+    """Iterate over lines until somebody has `asked` for the end."""
+    while not asked:
+        if not sub.poll(LOOK_UP_MS):
+            continue
         frames = sub.recv_multipart()
         try:
             if len(frames) != 3:
