@@ -54,10 +54,13 @@ def test_a_day_of_dropped_connections_refused_resumes_and_op_9_leaves_the_reserv
     with Lean(tmp_path, settings, reserve=0.1) as day, day.listening():
         Trouble(day, seed=5)
         day.run_until(START + 24 * HOUR_S)
-    said = [f"{record.levelname} {record.getMessage()}" for _, record in day.said]
+    everything = [f"{record.levelname} {record.getMessage()}" for _, record in day.said]
+    said = [line for line in everything if " identify budget: " in line]
     sent = Counter(one.outcome for one in day.seen.identifies)
     assert sent.total() == 900, "all that the reserve leaves of 1000, and not one more"
     assert sent["op9"] > 100
+    refused = [line for line in everything if "was refused: shards of its key" in line]
+    assert len(refused) == sent["op9"], "each refusal is told"
     assert len(day.seen.resumes) > sent.total(), "a RESUME is always tried first"
     assert day.wrong(rest_calls=100) == []
     (opened,) = (i for i, line in enumerate(said) if "gained no shard that lasted a minute" in line)
