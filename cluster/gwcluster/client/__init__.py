@@ -75,6 +75,7 @@ def connect(
 
     Raises:
         TypeError: neither a file nor both addresses.
+        ValueError: one of them is no address.
         gwcluster.config.ConfigError: the file can't be used; print it.
     """
     return Connection(find(file, events, requests))

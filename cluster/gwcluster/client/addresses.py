@@ -3,16 +3,35 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+
+from gwcluster.errors import quoted
+
+_ADDRESS: Final = re.compile(r"tcp://[^\s/]+:[0-9]{1,5}|ipc://.{1,100}", re.DOTALL)
+"""Linux's path of a socket has at most 107 bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """ZeroMQ addresses of one cluster: its PUB socket and its ROUTER socket."""
+    """ZeroMQ addresses of one cluster: its PUB socket and its ROUTER socket.
+
+    Raises:
+        ValueError: nobody can connect to one of them.
+    """
 
     events: str
     requests: str
+
+    def __post_init__(self) -> None:
+        for key in ("events", "requests"):
+            address = getattr(self, key)
+            if not isinstance(address, str) or _ADDRESS.fullmatch(address) is None:
+                raise ValueError(
+                    f"{key} is {quoted(address)}; it should be an address such as tcp://127.0.0.1:5570"
+                )
 
 
 def find(file: str | os.PathLike[str] | None, events: str | None, requests: str | None) -> Addresses:
@@ -22,6 +41,7 @@ def find(file: str | os.PathLike[str] | None, events: str | None, requests: str 
 
     Raises:
         TypeError: neither a file nor both addresses were given.
+        ValueError: one of them is no address.
         gwcluster.config.ConfigError: the file can't be used; print it.
     """
     if events is not None and requests is not None:

@@ -68,7 +68,7 @@ class Subscription(AsyncIterator[Event]):
         self._watch = Watch(self._line.sockets, self._look)
         self._timer: asyncio.TimerHandle | None = None
         self._news = asyncio.Event()
-        self._turn = 0
+        self._in_a_row = 0
         self._closed = False
         self._soon()
 
@@ -85,17 +85,19 @@ class Subscription(AsyncIterator[Event]):
             CursorError: the cursor can't be written; nothing was noted.
         """
         while not self._closed:
+            if self._in_a_row >= TURN:
+                self._in_a_row = 0
+                self._look()
+                await asyncio.sleep(0)  # who is cancelled here has been handed nothing
             event = self._following.next()
             if event is not None:
-                self._turn += 1
-                if self._turn % TURN == 0:
-                    self._look()
-                    await asyncio.sleep(0)
+                self._in_a_row += 1
                 return event
             self._look()
             self._news.clear()
             if not self._following.waiting:
                 await self._news.wait()
+                self._in_a_row = 0
         raise StopAsyncIteration
 
     def close(self) -> None:
@@ -156,7 +158,12 @@ class Cluster:
         """
         wanted = Wanted(names, shards)
         opened = None if cursor is None else Cursor(Path(cursor))
-        subscription = Subscription(self._context, self._addresses, wanted, opened)
+        try:
+            subscription = Subscription(self._context, self._addresses, wanted, opened)
+        except BaseException:
+            if opened is not None:
+                opened.close()
+            raise
         self._subscriptions.append(subscription)
         return subscription
 
@@ -195,7 +202,7 @@ class Cluster:
         for subscription in self._subscriptions:
             subscription.close()
         self._requests.close()
-        self._context.term()
+        self._context.destroy(linger=0)
 
 
 class Requests:

@@ -115,7 +115,12 @@ class BlockingCluster:
         """Return the events of these names, to be iterated over with `for`; see `aio.Cluster.subscribe`."""
         wanted = Wanted(names, shards)
         opened = None if cursor is None else Cursor(Path(cursor))
-        subscription = BlockingSubscription(self._context, self._addresses, wanted, opened)
+        try:
+            subscription = BlockingSubscription(self._context, self._addresses, wanted, opened)
+        except BaseException:
+            if opened is not None:
+                opened.close()
+            raise
         self._subscriptions.append(subscription)
         return subscription
 
@@ -140,7 +145,7 @@ class BlockingCluster:
         for subscription in self._subscriptions:
             subscription.close()
         self._dealer.close()
-        self._context.term()
+        self._context.destroy(linger=0)
 
     def _ask(self, op: str, seconds: float, fields: dict[str, Any]) -> dict[str, Any] | Refused:
         number = next(self._numbers)
