@@ -79,7 +79,7 @@ class Follower:
         self._asked = False
         self._newborn = False
         self._stuck_since: float | None = None
-        self._shards, self._session, self._seen = shard + 1, 0, -1
+        self._shards, self._session = shard + 1, 0
 
     # What the publisher sends
 
@@ -94,7 +94,6 @@ class Follower:
             self._hold(event, prev)
             self._find_place(now)
             return
-        self._seen = max(self._seen, event.offset)
         if self._has(event):
             return
         if self._phase is _Phase.FETCHING:
@@ -112,7 +111,6 @@ class Follower:
         elif epoch != self._epoch:
             self._find_place(now)
         elif names:  # without any there was no event yet, and `last` means nothing
-            self._seen = max(self._seen, last)
             missing = self._missing(last, names)
             if missing is not None:
                 self._fetch(missing, now)
@@ -260,8 +258,7 @@ class Follower:
         if self._epoch is None:
             self._begin(epoch, end)
         elif epoch != self._epoch:
-            behind = self._seen if self._seen > self._upto else None
-            self._gap(self._upto + 1, behind, "the shard's log was started anew")
+            self._gap(self._upto + 1, None, "the shard's log was started anew")
             self._enter(epoch, -1)
             self._skip_to(oldest)
             self._goal = end
@@ -280,7 +277,7 @@ class Follower:
             self._doubted, self._settling = self._names is not None and self._upto < end, False
 
     def _enter(self, epoch: str, upto: int) -> None:
-        self._epoch, self._upto, self._beyond, self._seen = epoch, upto, {}, -1
+        self._epoch, self._upto, self._beyond = epoch, upto, {}
         self._emit(None, Step(self.shard, epoch, upto))
 
     def _leave(self) -> None:

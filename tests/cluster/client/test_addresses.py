@@ -45,7 +45,7 @@ def test_without_either_the_call_says_what_it_needs() -> None:
 
 
 def test_a_broken_file_is_the_files_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="events.bind"):
+    with pytest.raises(ConfigError, match=r"events\.bind"):
         find(written(tmp_path, "tcp://127.0.0.1"), None, None)
 
 
@@ -53,5 +53,5 @@ def test_a_broken_file_is_the_files_error(tmp_path: Path) -> None:
     "address", ["nonsense", "tcp://127.0.0.1", "tcp://:5", "http://x:1", "ipc://", "ipc://" + "x" * 101]
 )
 def test_what_nobody_can_connect_to_is_refused_at_once(address: str) -> None:
-    with pytest.raises(ValueError, match="requests is .*; it should be an address such as tcp://127.0.0.1"):
+    with pytest.raises(ValueError, match=r"requests is .*; it should be an address such as tcp://127.0.0.1"):
         find(None, "ipc:///e", address)

@@ -239,13 +239,13 @@ def test_another_epoch_is_asked_about_and_a_gap_without_an_end_closes_the_old_on
     assert rig.offsets == [0, 1]
 
 
-def test_of_an_old_log_it_is_told_how_far_it_was_known_to_go() -> None:
+def test_of_an_old_log_nobody_knows_how_far_it_went_whatever_was_heard_of_it() -> None:
     rig = Rig(SOME).placed(newest=9)
     rig.shard.beacon(A, 50, {"M": 48}, rig.now)
     rig.ask()
     rig.refuse("wrong_epoch")
     rig.placed(epoch=B, newest=None)
-    assert rig.gaps == [(A, 10, 50)]
+    assert rig.gaps == [(A, 10, None)]
 
 
 def test_a_new_log_whose_beginning_has_expired_is_a_second_gap() -> None:

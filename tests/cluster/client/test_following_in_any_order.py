@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gwcluster.client.event import Event
@@ -271,6 +271,8 @@ def test_everything_comes_once_and_in_order_whatever_is_lost_on_the_way(
 @pytest.mark.parametrize("names", [(), ("TYPING_START",), ("TYPING_START", "GUILD_ROLE_UPDATE")])
 @settings(max_examples=400, deadline=None)
 @given(steps=orders(HARMFUL), page=st.integers(1, 5))
+@example(steps=[("publish", 1), ("publish", 1), ("deliver", 1), ("begin anew", 0)], page=1)
+@example(steps=[("publish", 0)] * 3 + [("deliver", 2), ("begin anew", 0)], page=1)
 def test_what_can_not_come_any_more_is_told_as_a_gap(
     names: tuple[str, ...], steps: list[tuple[str, int]], page: int
 ) -> None:
