@@ -444,3 +444,26 @@ def test_a_question_that_is_refused_for_good_and_another_version_are_errors(rig:
     other = rig([NAME]).begun()
     other.event(10, 9, v=2)
     assert other.error == "wire version 2; this program reads version 1"
+
+
+def test_what_is_known_to_be_missing_is_not_forgotten_while_the_log_is_behind(rig: Make) -> None:
+    one = rig([NAME]).begun()
+    one.beacon(25, {NAME: 25})
+    one.asked.clear()
+    one.wait(31)  # no answer for long, and no beacon either
+    repair, place = sorted(one.asked, key=lambda number: "limit" in one.asked[number])
+    asked = {repair: one.asked.pop(repair)}
+    assert list(one.asked) == [place]
+    one.log_is(0, 12)
+    one.asked = asked
+    one.page(12, last=12)
+    assert only(one.asked)["after"] == 12
+
+
+def test_a_cluster_that_is_away_for_long_is_not_asked_more_and_more(rig: Make) -> None:
+    one = rig([NAME]).begun()
+    one.wait(31)
+    for _ in range(5):
+        before = len(one.asked)
+        one.wait(31)
+        assert len(one.asked) - before == 1
