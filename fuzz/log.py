@@ -22,24 +22,24 @@ from gwcluster.log.session_state import forget, load, save
 from gwcluster.wire.events import decode_header
 
 NAMES: Final = ("READY", "MESSAGE_CREATE", "a_1", "X" * 100)
-_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - only where it is: thousands of logs a minute need no disk
+MEMORY: Final = next((p for p in (Path("/dev/shm"),) if p.is_dir()), None)  # noqa: S108
 
 
 def case(dice: random.Random) -> None:
     """Play one of the games below."""
-    with _quiet(), tempfile.TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None) as folder:
+    with quiet(), tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         if dice.random() < 0.1:
             _saved_session(dice, Path(folder))
             return
         world = World(Path(folder) / "0", dice)
-        _live(world)
+        live(world)
         if dice.random() < 0.3:
             world.boot = dice.choice(("boot-1", "boot-2"))
-            _live(world)
+            live(world)
         _recovers(world, [dice.choice(DAMAGES) for _ in range(dice.choice((0, 1, 1, 2, 3)))])
 
 
-def _live(world: World) -> None:
+def live(world: World) -> None:
     """One worker's life, ended in order or by SIGKILL; a copy is what a killed one leaves behind."""
     dice, writer = world.dice, world.open()
     try:
@@ -97,7 +97,7 @@ def _recovers(world: World, damages: list[Callable[[World], None]]) -> None:
         assert [e.offset for e in fresh] == [*range(fresh_from, writer.next_offset)], (
             "fresh events are missing"
         )
-        _check(world, writer.epoch, fresh)
+        check(world, writer.epoch, fresh)
         assert reader.last == writer.next_offset - 1
         assert (writer.session, writer.seq) == (1, 9)
     finally:
@@ -121,7 +121,7 @@ def _read(world: World, reader: Reader) -> list[Record | Hole]:
     if world.forged:
         return everything
     for start, entries in ((None, everything), (after + 1, later)):
-        _check(world, epoch, [e for e in entries if isinstance(e, Record)])
+        check(world, epoch, [e for e in entries if isinstance(e, Record)])
         spans = [(e.first, e.last) if isinstance(e, Hole) else (e.offset, e.offset) for e in entries]
         assert all(first <= end for first, end in spans)
         assert all(two[0] == one[1] + 1 for one, two in itertools.pairwise(spans)), "a gap that isn't told"
@@ -131,7 +131,7 @@ def _read(world: World, reader: Reader) -> list[Record | Hole]:
     return everything
 
 
-def _check(world: World, epoch: str, records: list[Record]) -> None:
+def check(world: World, epoch: str, records: list[Record]) -> None:
     for record in records:
         header = decode_header(record.header)
         assert header.epoch == epoch, "an event of another log"
@@ -170,7 +170,7 @@ def _saved_session(dice: random.Random, folder: Path) -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Let no warning be printed: there is one for nearly every case."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)

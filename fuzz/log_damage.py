@@ -1,4 +1,4 @@
-"""What may happen to a log's folder (does): rot, cuts, repetitions, forgeries, foreign files."""
+"""What may happen to a log's folder (does): rot, cuts, repetitions, swaps, forgeries, foreign files."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class World:
         self.written.setdefault((writer.epoch, offset), set()).add((name, header, payload, 1, seq, self.now))
 
 
-def _flip(world: World) -> None:
+def flip(world: World) -> None:
     """A bit of one record rots."""
     _rewrite(world, lambda data: mutated_bit(world.dice, data))
 
@@ -71,25 +71,63 @@ def mutated_bit(dice: random.Random, data: bytes) -> bytes:
     return bytes(changed)
 
 
-def _cut(world: World) -> None:
+def cut(world: World) -> None:
     """The end goes."""
     world.lost = True
     _rewrite(world, lambda data: data[: world.dice.randrange(len(data) + 1)])
 
 
-def _mess(world: World) -> None:
+def mess(world: World) -> None:
     """Stretches are changed, repeated, moved, zeroed."""
     world.lost = True
     _rewrite(world, lambda data: mutated(world.dice, data))
 
 
-def _grow(world: World) -> None:
+def cut_out(world: World) -> None:
+    """A stretch is gone."""
+    world.lost = True
+
+    def shorter(data: bytes) -> bytes:
+        start, end = _stretch(world.dice, data)
+        return data[:start] + data[end:]
+
+    _rewrite(world, shorter)
+
+
+def repeat_stretch(world: World) -> None:
+    """A stretch comes a second time, anywhere."""
+    world.lost = True
+
+    def longer(data: bytes) -> bytes:
+        (start, end), at = _stretch(world.dice, data), world.dice.randrange(len(data) + 1)
+        return data[:at] + data[start:end] + data[at:]
+
+    _rewrite(world, longer)
+
+
+def swap_stretches(world: World) -> None:
+    """Two stretches change places."""
+    world.lost = True
+
+    def swapped(data: bytes) -> bytes:
+        a, b, c, d = sorted(world.dice.randrange(len(data) + 1) for _ in range(4))
+        return data[:a] + data[c:d] + data[b:c] + data[a:b] + data[d:]
+
+    _rewrite(world, swapped)
+
+
+def _stretch(dice: random.Random, data: bytes) -> tuple[int, int]:
+    start = dice.randrange(len(data) + 1)
+    return start, min(len(data), start + dice.choice((1, 4, 40, 200, 2000)))
+
+
+def grow(world: World) -> None:
     """Zeros or noise at the end, as after a power cut."""
     tail = world.dice.choice((b"\x00" * 4096, world.dice.randbytes(50), b"\x2c\x00"))
     _rewrite(world, lambda data: data + tail)
 
 
-def _repeat_records(world: World) -> None:
+def repeat_records(world: World) -> None:
     """Whole records come twice, or in another order."""
     world.lost = True
 
@@ -105,7 +143,7 @@ def _repeat_records(world: World) -> None:
     _rewrite(world, repeated)
 
 
-def _forge(world: World) -> None:
+def forge(world: World) -> None:
     """A record is changed and has a correct checksum all the same."""
     world.forged = True
 
@@ -132,7 +170,7 @@ def _forge(world: World) -> None:
     _rewrite(world, forged)
 
 
-def _swap(world: World) -> None:
+def swap_segments(world: World) -> None:
     """Two segments change places."""
     world.lost = True
     paths = [path for _, path in segment_paths(world.folder) if path.is_file()]
@@ -144,13 +182,13 @@ def _swap(world: World) -> None:
         spare.rename(two)
 
 
-def _remove(world: World) -> None:
+def remove_segment(world: World) -> None:
     """A segment is gone."""
     world.lost = True
     _some_segment(world).unlink(missing_ok=True)
 
 
-def _duplicate(world: World) -> None:
+def duplicate_segment(world: World) -> None:
     """A segment is there a second time, under the name of another offset."""
     world.lost = True
     found = _some_segment(world)
@@ -160,7 +198,7 @@ def _duplicate(world: World) -> None:
         shutil.copyfile(found, other)
 
 
-def _foreign(world: World) -> None:
+def foreign(world: World) -> None:
     """Things that no writer made."""
     name = world.dice.choice(
         ("x", "00000000000000000099.log", "99999999999999999999.log", "00000000000000000000.tmp", "0.log")
@@ -177,14 +215,14 @@ def _foreign(world: World) -> None:
             path.symlink_to(world.dice.choice((name, "nowhere", "..")))
 
 
-def _flag(world: World) -> None:
+def flag(world: World) -> None:
     """A segment's mode says that events were published which it doesn't hold."""
     path = _some_segment(world)
     if path.is_file():
         path.chmod(0o400)
 
 
-def _other_shards(world: World) -> None:
+def other_shards(world: World) -> None:
     """A segment of a log for another shard count lies there."""
     world.lost = True
     other = world.folder.with_name(f"{world.folder.name}o")
@@ -200,8 +238,8 @@ def _other_shards(world: World) -> None:
 
 
 DAMAGES: Final = (
-    _flip, _flip, _flip, _cut, _mess, _grow, _repeat_records, _forge, _forge, _swap, _remove, _duplicate,
-    _foreign, _flag, _other_shards,
+    flip, flip, flip, cut, cut_out, mess, grow, repeat_stretch, repeat_records, swap_stretches, forge, forge,
+    swap_segments, remove_segment, duplicate_segment, foreign, flag, other_shards,
 )  # fmt: skip
 
 

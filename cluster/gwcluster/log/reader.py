@@ -93,6 +93,9 @@ class Reader:
             if end is None or page.last is None or page.last >= end:
                 return
             after, position = page.last, page.last + 1
+            if not page.more:  # it has become shorter meanwhile, as no writer makes it
+                yield Hole(position, end)
+                return
 
     def read(self, after: int | None, *, names: frozenset[str] | None, limit: int, max_bytes: int) -> Page:
         """Return the events after an offset, and which offsets are missing among them.

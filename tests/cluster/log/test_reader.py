@@ -70,6 +70,19 @@ def test_segments_may_go_while_they_are_read(tmp_path: Path) -> None:
     writer.close()
 
 
+def test_what_is_cut_off_while_it_is_read_is_a_hole(tmp_path: Path) -> None:
+    writer = open_log(tmp_path)
+    for _ in range(20):
+        put(writer, "GUILD_CREATE", payload=BIG)
+    found = Reader(tmp_path).entries()
+    assert isinstance(next(found), Record)
+    damage(segments(tmp_path)[0], lambda data: data.__delitem__(slice(15 * len(BIG), None)))
+    rest = list(found)
+    assert [entry.offset for entry in rest if isinstance(entry, Record)] == list(range(1, 14))
+    assert rest[-1] == Hole(14, 19)
+    writer.close()
+
+
 def test_expired_offsets_are_a_hole(tmp_path: Path) -> None:
     writer = open_log(tmp_path, retention_bytes=1 << 20)
     for _ in range(15):
