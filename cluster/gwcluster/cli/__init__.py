@@ -14,6 +14,7 @@ COMMANDS: Final = {
     "run": "Run a cluster in the foreground.",
     "plan": "Say what a start would cost, and whether it may happen.",
     "tail": "Print events as they come.",
+    "log": "Check or print the logs of shards, offline.",
     "check": "Validate a configuration file.",
     "schema": "Print the JSON Schema of the configuration file.",
     "version": "Print the versions of gwcluster and of what it runs on.",

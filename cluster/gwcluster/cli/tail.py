@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import os
 import signal
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 import click
 import zmq
 
+from gwcluster.cli.event_lines import json_line, text_line
 from gwcluster.config import load
 from gwcluster.errors import WireError
-from gwcluster.wire.events import Header, decode_header, parse_topic
+from gwcluster.wire.events import decode_header, parse_topic
 
 LOOK_UP_MS: Final = 200
 """How often to look whether there was a Ctrl-C, which ends no wait by itself."""
@@ -84,24 +82,4 @@ def _lines(
             continue
         if (shards and shard not in shards) or (not names and name == "GWCLUSTER_BEACON"):
             continue
-        yield _json_line(name, header, frames[2]) if as_json else _text_line(name, header, frames[2])
-
-
-def _text_line(name: str, header: Header, payload: bytes) -> str:
-    try:
-        at = datetime.fromtimestamp(header.at).astimezone().strftime("%H:%M:%S.%f")[:-3]
-    except (ValueError, OverflowError, OSError):  # no year of ours; the header's rules allow it
-        at = f"{header.at:g}"
-    seq = "-" if header.seq is None else header.seq
-    return (
-        f"{at}  shard {header.shard:<4} {name:<28} offset {header.offset:<8} "
-        f"session {header.session:<3} seq {seq:<8} {len(payload)} bytes"
-    )
-
-
-def _json_line(name: str, header: Header, payload: bytes) -> str:
-    try:
-        dispatch = json.loads(payload)
-    except (ValueError, RecursionError):
-        dispatch = payload.decode(errors="replace")
-    return json.dumps({"name": name, **dataclasses.asdict(header), "dispatch": dispatch})
+        yield json_line(name, header, frames[2]) if as_json else text_line(name, header, frames[2])

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
+
+import pytest
 
 from gwcluster.log.record import EVENT, Ending, Scan, encode
 from gwcluster.log.state import decode_start
+from support.sample_logs import sample_logs
 
 PAGE = (Path(__file__).parents[3] / "docs" / "log.md").read_text()
 BLOCKS = dict(re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE))
@@ -28,3 +34,23 @@ def test_the_start_on_the_page_can_be_read() -> None:
     assert state is not None
     assert (state.epoch, state.shard, state.shards) == ("9f86d081884c7d65", 12, 16)
     assert (state.last_offsets, state.floor, state.next_offset) == ({"READY": 0}, None, 7)
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        (["verify", "state"], 1),
+        (["dump", "state/shards/1", "--after", "10", "--limit", "2"], 0),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_what_the_commands_print_is_what_they_print(tmp_path: Path, command: list[str], code: int) -> None:
+    sample_logs(tmp_path / "state")
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "gwcluster", "log", *command],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "TZ": "UTC"},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.stdout, done.stderr, done.returncode) == (BLOCKS[command[0]], "", code)
