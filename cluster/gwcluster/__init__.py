@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gwcluster.errors import GwclusterError
+from gwcluster.errors import GwclusterError, WireError, WireVersionError
 
 if TYPE_CHECKING:
     from gwcluster.client import (
@@ -36,6 +36,8 @@ __all__ = [
     "NoAnswer",
     "SendRefused",
     "Subscription",
+    "WireError",
+    "WireVersionError",
     "connect",
 ]
 
