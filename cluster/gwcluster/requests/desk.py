@@ -1,8 +1,8 @@
 """Where requests come in and answers go out (does): a ROUTER, in a thread of its own that waits for nobody.
 
-The desk reads, refuses what is no request, and hands on the rest: replays to the thread that reads logs, one
-at a time, all else to the control loop. So neither many requests nor a disk that hangs holds up the control
-loop, and events don't come by here at all.
+The desk reads and writes, its clerk decides. What isn't refused is handed on: replays to the thread that
+reads logs, one at a time, all else to the control loop. So neither many requests nor a disk that hangs holds
+up the control loop, and events don't come by here at all.
 """
 
 from __future__ import annotations
@@ -12,29 +12,18 @@ import contextlib
 import logging
 import os
 import threading
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 import zmq
 
 from gwcluster.binding import bind, socket_files
+from gwcluster.requests.clerk import Asker, Clerk
 from gwcluster.requests.control_loop import ControlLoop
-from gwcluster.requests.fair_queue import FairQueue
 from gwcluster.requests.outbox import Outbox
 from gwcluster.wire.control import CommandDone
-from gwcluster.wire.refusals import Refusal
-from gwcluster.wire.requests import (
-    BadRequestError,
-    Replay,
-    Send,
-    Status,
-    accepted,
-    bad_request,
-    parse,
-    refused,
-)
+from gwcluster.wire.requests import Replay, Send
 
 MAX_FRAME_BYTES: Final = 256 << 10
 """A client that sends a larger one loses its connection; up to it, what is too large is answered."""
@@ -46,16 +35,6 @@ SEND_HIGH_WATER_MARK: Final = 4
 HEARTBEAT_MS: Final = 5_000
 DEAD_MS: Final = 15_000
 """How often a client that is silent is asked whether it lives, and when it is taken for dead."""
-
-MAX_ENVELOPE_FRAMES: Final = 8
-MAX_ENVELOPE_BYTES: Final = 2048
-
-MAX_REPLAYS: Final = 1024
-MAX_REPLAYS_PER_CLIENT: Final = 32
-MAX_SENDS: Final = 4096
-MAX_SENDS_PER_CLIENT: Final = 1024
-MAX_STATUSES: Final = 256
-"""Requests that may wait for their answers; what comes then is `rate_limited`."""
 
 WAITING_BYTES: Final = 32 << 20
 WAITING_BYTES_PER_CLIENT: Final = 2 << 20
@@ -70,11 +49,6 @@ LINGER_MS: Final = 500
 _JOIN_S: Final = 2.0
 SAY_S: Final = 60.0
 """Between two log lines about answers that were dropped."""
-
-RETRY_S: Final = 1.0
-"""When to ask again for what there is no room for, or what isn't there yet."""
-
-_ENDING: Final = "the cluster is being stopped"
 
 Socket = zmq.Socket[bytes]
 
@@ -91,17 +65,32 @@ class Replays(Protocol):
         """Come to an end."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Asker:
-    """Whom to answer.
+class _BackOffice:
+    """The control loop and who reads logs, as they are for the clerk: they call back in the desk's thread."""
 
-    Attributes:
-        client: ZeroMQ's name for the connection.
-        envelope: what goes before the answer.
-    """
+    def __init__(
+        self, control: ControlLoop, replays: Replays, post: Callable[[Callable[[], None]], None]
+    ) -> None:
+        self._control = control
+        self._replays = replays
+        self._post = post
 
-    client: bytes
-    envelope: list[bytes]
+    @property
+    def is_ready(self) -> bool:
+        return self._control.commands is not None
+
+    def has_shard(self, shard: int) -> bool | None:
+        ids = self._control.ids
+        return None if ids is None else shard in ids
+
+    def send(self, ask: Send, done: Callable[[CommandDone], None]) -> None:
+        self._control.send(ask, lambda what: self._post(lambda: done(what)))
+
+    def status(self, told: Callable[[dict[str, Any]], None]) -> None:
+        self._control.status(lambda document: self._post(lambda: told(document)))
+
+    def read(self, ask: Replay, done: Callable[[bytes], None]) -> None:
+        self._replays.serve(ask, lambda body: self._post(lambda: done(body)))
 
 
 class Desk:
@@ -125,7 +114,6 @@ class Desk:
         *,
         clock: Callable[[], float],
     ) -> None:
-        self._control = control
         self._clock = clock
         self._files = socket_files(addresses)
         self._context: zmq.Context[Socket] = zmq.Context(1)
@@ -133,18 +121,16 @@ class Desk:
         self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._mail: deque[Callable[[], None]] = deque()
         self._outbox = Outbox(per_client_bytes=WAITING_BYTES_PER_CLIENT, total_bytes=WAITING_BYTES)
-        self._waiting: FairQueue[tuple[_Asker, Replay]] = FairQueue(
-            per_client=MAX_REPLAYS_PER_CLIENT, total=MAX_REPLAYS
-        )
-        self._reading: tuple[_Asker, Replay] | None = None
-        self._sends: Counter[bytes] = Counter()
-        self._all_sends = 0
-        self._statuses: list[tuple[_Asker, Any]] = []
         self._retry_ms = FIRST_RETRY_MS
         self._open = True
         self._ending = False
         self._say_dropped_at = float("-inf")
         self._replays = replays()
+        self._clerk = Clerk(
+            _BackOffice(control, self._replays, self._post),
+            answer=self._answer,
+            is_behind=self._outbox.has,
+        )
         self._thread = threading.Thread(target=self._run, name="desk", daemon=True)
         self._thread.start()
 
@@ -193,115 +179,20 @@ class Desk:
                 frames = self._router.recv_multipart(zmq.DONTWAIT)
             except zmq.Again:
                 break
-            self._take(frames)
-        self._serve()
+            self._clerk.take(frames)
+        self._clerk.serve()
 
     def _take_no_more(self) -> None:
         self._ending = True
-        while (taken := self._waiting.take(lambda _: True)) is not None:
-            _, (asker, ask) = taken
-            self._answer(asker, refused(ask.id, Refusal.NOT_READY, _ENDING, retry_after_s=RETRY_S))
+        self._clerk.refuse_waiting()
 
     def _leave(self) -> None:
-        unanswered = [(asker, number) for asker, number in self._statuses]
-        if self._reading is not None:  # the disk hangs
-            asker, ask = self._reading
-            unanswered.append((asker, ask.id))
-        for asker, number in unanswered:
-            self._answer(asker, refused(number, Refusal.NOT_READY, _ENDING, retry_after_s=RETRY_S))
+        self._clerk.refuse_rest()
         self._open = False
-
-    def _take(self, frames: list[bytes]) -> None:
-        client, *envelope, body = frames
-        asker = _Asker(client, envelope)
-        try:
-            if len(envelope) > MAX_ENVELOPE_FRAMES or sum(map(len, envelope)) > MAX_ENVELOPE_BYTES:
-                asker = _Asker(client, [b""] if envelope[0] == b"" else [])
-                raise BadRequestError(
-                    f"{len(envelope)} frames before the request; send none, or an empty one as REQ does"
-                )
-            ask = parse(body)
-        except BadRequestError as error:
-            self._answer(asker, bad_request(error))
-            return
-        match ask:
-            case Replay():
-                self._take_replay(asker, ask)
-            case Send():
-                self._take_send(asker, ask)
-            case Status():
-                self._take_status(asker, ask)
-
-    def _take_replay(self, asker: _Asker, ask: Replay) -> None:
-        ids = self._control.ids
-        if ids is None:
-            self._not_yet(asker, ask.id)
-        elif ask.shard not in ids:
-            said = f"shard {ask.shard} is not run by this cluster"
-            self._answer(asker, refused(ask.id, Refusal.UNKNOWN_SHARD, said))
-        elif not self._waiting.put(asker.client, (asker, ask)):
-            said = f"at most {MAX_REPLAYS_PER_CLIENT} replays of a client may wait, and {MAX_REPLAYS} in all"
-            self._too_many(asker, ask.id, said)
-
-    def _take_send(self, asker: _Asker, ask: Send) -> None:
-        client = asker.client
-        if self._control.commands is None:
-            self._not_yet(asker, ask.id)
-        elif self._sends[client] >= MAX_SENDS_PER_CLIENT or self._all_sends >= MAX_SENDS:
-            said = f"at most {MAX_SENDS_PER_CLIENT} payloads of a client may wait, and {MAX_SENDS} in all"
-            self._too_many(asker, ask.id, said)
-        else:
-            self._sends[client] += 1
-            self._all_sends += 1
-            self._control.send(ask, lambda done: self._post(lambda: self._sent(asker, ask, done)))
-
-    def _sent(self, asker: _Asker, ask: Send, done: CommandDone) -> None:
-        self._all_sends -= 1
-        self._sends[asker.client] -= 1
-        if not self._sends[asker.client]:
-            del self._sends[asker.client]
-        if done.code is None:
-            self._answer(asker, accepted(ask.id))
-        else:
-            self._answer(asker, refused(ask.id, done.code, done.message, retry_after_s=done.retry_after_s))
-
-    def _take_status(self, asker: _Asker, ask: Status) -> None:
-        if len(self._statuses) >= MAX_STATUSES:
-            self._too_many(asker, ask.id, f"at most {MAX_STATUSES} questions for the status may wait")
-            return
-        self._statuses.append((asker, ask.id))
-        if len(self._statuses) == 1:  # who asks while it is on its way gets the same
-            self._control.status(lambda document: self._post(lambda: self._told(document)))
-
-    def _told(self, document: dict[str, Any]) -> None:
-        asked, self._statuses = self._statuses, []
-        for asker, number in asked:
-            self._answer(asker, accepted(number, status=document))
-
-    def _not_yet(self, asker: _Asker, number: Any) -> None:
-        said = "the cluster doesn't know its shards yet"
-        self._answer(asker, refused(number, Refusal.NOT_READY, said, retry_after_s=RETRY_S))
-
-    def _too_many(self, asker: _Asker, number: Any, said: str) -> None:
-        self._answer(asker, refused(number, Refusal.RATE_LIMITED, said, retry_after_s=RETRY_S))
-
-    def _serve(self) -> None:
-        """Have the next replay read, if none is; not for a client that has answers to read first."""
-        if self._reading is not None:
-            return
-        taken = self._waiting.take(lambda client: not self._outbox.has(client))
-        if taken is not None:
-            _, (asker, ask) = taken
-            self._reading = asker, ask
-            self._replays.serve(ask, lambda body: self._post(lambda: self._read(asker, body)))
-
-    def _read(self, asker: _Asker, body: bytes) -> None:
-        self._reading = None
-        self._answer(asker, body)
 
     # Out
 
-    def _answer(self, asker: _Asker, body: bytes) -> None:
+    def _answer(self, asker: Asker, body: bytes) -> None:
         message = [asker.client, *asker.envelope, body]
         if not self._outbox.has(asker.client) and self._try(message):
             return
@@ -317,7 +208,7 @@ class Desk:
         except zmq.ZMQError as error:
             if error.errno != zmq.EHOSTUNREACH:
                 raise
-            self._waiting.forget(message[0])
+            self._clerk.forget(message[0])
             self._outbox.forget(message[0])
         return True
 

@@ -1,0 +1,212 @@
+"""What becomes of each request (pure): answered at once, refused, or handed on with others in their turn."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from gwcluster.requests.fair_queue import FairQueue
+from gwcluster.wire.control import CommandDone
+from gwcluster.wire.refusals import Refusal
+from gwcluster.wire.requests import (
+    BadRequestError,
+    Replay,
+    Send,
+    Status,
+    accepted,
+    bad_request,
+    parse,
+    refused,
+)
+
+MAX_ENVELOPE_FRAMES: Final = 8
+MAX_ENVELOPE_BYTES: Final = 2048
+
+MAX_REPLAYS: Final = 1024
+MAX_REPLAYS_PER_CLIENT: Final = 32
+MAX_SENDS: Final = 4096
+MAX_SENDS_PER_CLIENT: Final = 1024
+MAX_STATUSES: Final = 256
+"""Requests that may wait for their answers; what comes then is `rate_limited`."""
+
+RETRY_S: Final = 1.0
+"""When to ask again for what there is no room for, or what isn't there yet."""
+
+_ENDING: Final = "the cluster is being stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Whom to answer.
+
+    Attributes:
+        client: ZeroMQ's name for the connection.
+        envelope: what goes before the answer.
+    """
+
+    client: bytes
+    envelope: list[bytes]
+
+
+class BackOffice(Protocol):
+    """Those to whom requests are handed on. None of them keeps the caller waiting."""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether payloads can be sent at all by now."""
+
+    def has_shard(self, shard: int) -> bool | None:
+        """Say whether this cluster runs a shard; None: it doesn't know its shards yet."""
+
+    def send(self, ask: Send, done: Callable[[CommandDone], None]) -> None:
+        """Have a payload sent; `done` is called once."""
+
+    def status(self, told: Callable[[dict[str, Any]], None]) -> None:
+        """Ask how the cluster is; `told` is called once."""
+
+    def read(self, ask: Replay, done: Callable[[bytes], None]) -> None:
+        """Have a log read; `done` is called once, with the whole answer."""
+
+
+class Clerk:
+    """Takes requests, and sees to it that each is answered once.
+
+    Args:
+        office: whom to hand requests on to; it calls back in the same thread, but never at once.
+        answer: takes each answer.
+        is_behind: says whether a client has answers to read before it should get more.
+    """
+
+    def __init__(
+        self,
+        office: BackOffice,
+        *,
+        answer: Callable[[Asker, bytes], None],
+        is_behind: Callable[[bytes], bool],
+    ) -> None:
+        self._office = office
+        self._answer = answer
+        self._is_behind = is_behind
+        self._waiting: FairQueue[tuple[Asker, Replay]] = FairQueue(
+            per_client=MAX_REPLAYS_PER_CLIENT, total=MAX_REPLAYS
+        )
+        self._reading: tuple[Asker, Replay] | None = None
+        self._sends: Counter[bytes] = Counter()
+        self._all_sends = 0
+        self._statuses: list[tuple[Asker, Any]] = []
+
+    def take(self, frames: list[bytes]) -> None:
+        """Take one message: the client's name, its envelope, and the request."""
+        client, *envelope, body = frames
+        asker = Asker(client, envelope)
+        try:
+            if len(envelope) > MAX_ENVELOPE_FRAMES or sum(map(len, envelope)) > MAX_ENVELOPE_BYTES:
+                asker = Asker(client, [b""] if envelope[0] == b"" else [])
+                raise BadRequestError(
+                    f"{len(envelope)} frames before the request; send none, or an empty one as REQ does"
+                )
+            ask = parse(body)
+        except BadRequestError as error:
+            self._answer(asker, bad_request(error))
+            return
+        match ask:
+            case Replay():
+                self._take_replay(asker, ask)
+            case Send():
+                self._take_send(asker, ask)
+            case Status():
+                self._take_status(asker, ask)
+
+    def serve(self) -> None:
+        """Have the next replay read, if none is; not for a client that has answers to read first."""
+        if self._reading is not None:
+            return
+        taken = self._waiting.take(lambda client: not self._is_behind(client))
+        if taken is not None:
+            _, (asker, ask) = taken
+            self._reading = asker, ask
+            self._office.read(ask, lambda body: self._read(asker, body))
+
+    def forget(self, client: bytes) -> None:
+        """A client is gone; what it waits for needn't be read any more."""
+        self._waiting.forget(client)
+
+    def refuse_waiting(self) -> None:
+        """The cluster is being stopped: answer the replays whose turn hasn't come."""
+        while (taken := self._waiting.take(lambda _: True)) is not None:
+            _, (asker, ask) = taken
+            self._not_ready(asker, ask.id, _ENDING)
+
+    def refuse_rest(self) -> None:
+        """Nobody calls back any more: answer what was handed on, except payloads, which may be sent."""
+        unanswered = list(self._statuses)
+        if self._reading is not None:  # the disk hangs
+            asker, ask = self._reading
+            unanswered.append((asker, ask.id))
+        for asker, number in unanswered:
+            self._not_ready(asker, number, _ENDING)
+
+    # One kind of request each
+
+    def _take_replay(self, asker: Asker, ask: Replay) -> None:
+        known = self._office.has_shard(ask.shard)
+        if known is None:
+            self._not_yet(asker, ask.id)
+        elif not known:
+            said = f"shard {ask.shard} is not run by this cluster"
+            self._answer(asker, refused(ask.id, Refusal.UNKNOWN_SHARD, said))
+        elif not self._waiting.put(asker.client, (asker, ask)):
+            said = f"at most {MAX_REPLAYS_PER_CLIENT} replays of a client may wait, and {MAX_REPLAYS} in all"
+            self._too_many(asker, ask.id, said)
+
+    def _read(self, asker: Asker, body: bytes) -> None:
+        self._reading = None
+        self._answer(asker, body)
+
+    def _take_send(self, asker: Asker, ask: Send) -> None:
+        client = asker.client
+        if not self._office.is_ready:
+            self._not_yet(asker, ask.id)
+        elif self._sends[client] >= MAX_SENDS_PER_CLIENT or self._all_sends >= MAX_SENDS:
+            said = f"at most {MAX_SENDS_PER_CLIENT} payloads of a client may wait, and {MAX_SENDS} in all"
+            self._too_many(asker, ask.id, said)
+        else:
+            self._sends[client] += 1
+            self._all_sends += 1
+            self._office.send(ask, lambda done: self._sent(asker, ask, done))
+
+    def _sent(self, asker: Asker, ask: Send, done: CommandDone) -> None:
+        self._all_sends -= 1
+        self._sends[asker.client] -= 1
+        if not self._sends[asker.client]:
+            del self._sends[asker.client]
+        if done.code is None:
+            self._answer(asker, accepted(ask.id))
+        else:
+            self._answer(asker, refused(ask.id, done.code, done.message, retry_after_s=done.retry_after_s))
+
+    def _take_status(self, asker: Asker, ask: Status) -> None:
+        if len(self._statuses) >= MAX_STATUSES:
+            self._too_many(asker, ask.id, f"at most {MAX_STATUSES} questions for the status may wait")
+            return
+        self._statuses.append((asker, ask.id))
+        if len(self._statuses) == 1:  # who asks while it is on its way gets the same
+            self._office.status(self._told)
+
+    def _told(self, document: dict[str, Any]) -> None:
+        asked, self._statuses = self._statuses, []
+        for asker, number in asked:
+            self._answer(asker, accepted(number, status=document))
+
+    # Refusals
+
+    def _not_yet(self, asker: Asker, number: Any) -> None:
+        self._not_ready(asker, number, "the cluster doesn't know its shards yet")
+
+    def _not_ready(self, asker: Asker, number: Any, said: str) -> None:
+        self._answer(asker, refused(number, Refusal.NOT_READY, said, retry_after_s=RETRY_S))
+
+    def _too_many(self, asker: Asker, number: Any, said: str) -> None:
+        self._answer(asker, refused(number, Refusal.RATE_LIMITED, said, retry_after_s=RETRY_S))
