@@ -28,7 +28,8 @@ MAX_REPLAYS: Final = 1024
 MAX_REPLAYS_PER_CLIENT: Final = 32
 MAX_SENDS: Final = 4096
 MAX_SENDS_PER_CLIENT: Final = 1024
-MAX_STATUSES: Final = 256
+MAX_STATUSES: Final = 1024
+MAX_STATUSES_PER_CLIENT: Final = 8
 """Requests that may wait for their answers; what comes then is `rate_limited`."""
 
 RETRY_S: Final = 1.0
@@ -95,7 +96,10 @@ class Clerk:
         self._reading: tuple[Asker, Replay] | None = None
         self._sends: Counter[bytes] = Counter()
         self._all_sends = 0
-        self._statuses: list[tuple[Asker, Any]] = []
+        self._statuses: FairQueue[tuple[Asker, Any]] = FairQueue(
+            per_client=MAX_STATUSES_PER_CLIENT, total=MAX_STATUSES
+        )
+        self._status_comes = False
 
     def take(self, frames: list[bytes]) -> None:
         """Take one message: the client's name, its envelope, and the request."""
@@ -132,21 +136,20 @@ class Clerk:
     def forget(self, client: bytes) -> None:
         """A client is gone; what it waits for needn't be read any more."""
         self._waiting.forget(client)
+        self._statuses.forget(client)
 
     def refuse_waiting(self) -> None:
         """The cluster is being stopped: answer the replays whose turn hasn't come."""
-        while (taken := self._waiting.take(lambda _: True)) is not None:
-            _, (asker, ask) = taken
+        for asker, ask in self._waiting.drain():
             self._not_ready(asker, ask.id, _ENDING)
 
     def refuse_rest(self) -> None:
         """Nobody calls back any more: answer what was handed on, except payloads, which may be sent."""
-        unanswered = list(self._statuses)
+        for asker, number in self._statuses.drain():
+            self._not_ready(asker, number, _ENDING)
         if self._reading is not None:  # the disk hangs
             asker, ask = self._reading
-            unanswered.append((asker, ask.id))
-        for asker, number in unanswered:
-            self._not_ready(asker, number, _ENDING)
+            self._not_ready(asker, ask.id, _ENDING)
 
     # One kind of request each
 
@@ -188,16 +191,19 @@ class Clerk:
             self._answer(asker, refused(ask.id, done.code, done.message, retry_after_s=done.retry_after_s))
 
     def _take_status(self, asker: Asker, ask: Status) -> None:
-        if len(self._statuses) >= MAX_STATUSES:
-            self._too_many(asker, ask.id, f"at most {MAX_STATUSES} questions for the status may wait")
-            return
-        self._statuses.append((asker, ask.id))
-        if len(self._statuses) == 1:  # who asks while it is on its way gets the same
+        if not self._statuses.put(asker.client, (asker, ask.id)):
+            said = (
+                f"at most {MAX_STATUSES_PER_CLIENT} questions of a client for the status may wait, "
+                f"and {MAX_STATUSES} in all"
+            )
+            self._too_many(asker, ask.id, said)
+        elif not self._status_comes:  # who asks while it is on its way gets the same
+            self._status_comes = True
             self._office.status(self._told)
 
     def _told(self, document: dict[str, Any]) -> None:
-        asked, self._statuses = self._statuses, []
-        for asker, number in asked:
+        self._status_comes = False
+        for asker, number in self._statuses.drain():
             self._answer(asker, accepted(number, status=document))
 
     # Refusals

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -13,7 +13,8 @@ class FairQueue(Generic[T]):
     """What clients wait for, in the order of each client's own, and round robin between clients.
 
     Args:
-        per_client: how much one of them may have waiting.
+        per_client: how much one of them may have waiting; less as it gets full, so that those who ask much
+            leave room for those who ask little.
         total: how much may wait in all.
     """
 
@@ -28,7 +29,9 @@ class FairQueue(Generic[T]):
 
     def put(self, client: bytes, item: T) -> bool:
         """Let `item` wait; False: there is no room for it."""
-        if self._count >= self._total or len(self._waiting.get(client, ())) >= self._per_client:
+        room = self._total - self._count
+        share = min(self._per_client, max(1, 2 * self._per_client * room // self._total))
+        if not room or len(self._waiting.get(client, ())) >= share:
             return False
         self._waiting.setdefault(client, deque()).append(item)
         self._count += 1
@@ -51,6 +54,11 @@ class FairQueue(Generic[T]):
         else:
             del self._waiting[client]
         return client, item
+
+    def drain(self) -> Iterator[T]:
+        """Take all that waits, turn by turn; whoever is forgotten meanwhile is left out."""
+        while (taken := self.take(lambda _: True)) is not None:
+            yield taken[1]
 
     def forget(self, client: bytes) -> None:
         """A client is gone, and wants nothing any more."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -21,6 +21,9 @@ class _Waiting:
 class Outbox:
     """What could not be sent yet.
 
+    Where there is no room, whoever has taken nothing for the longest loses all that waits for it. Clients
+    that read take something again and again, so they lose nothing to those that don't.
+
     Args:
         per_client_bytes: how much may wait for one client. One answer may wait whatever its size.
         total_bytes: how much may wait in all.
@@ -32,7 +35,7 @@ class Outbox:
     def __init__(self, *, per_client_bytes: int, total_bytes: int) -> None:
         self._per_client_bytes = per_client_bytes
         self._total_bytes = total_bytes
-        self._waiting: dict[bytes, _Waiting] = {}
+        self._waiting: OrderedDict[bytes, _Waiting] = OrderedDict()  # who took something last comes last
         self._size = 0
         self.dropped = 0
 
@@ -46,17 +49,31 @@ class Outbox:
         return client in self._waiting
 
     def put(self, client: bytes, message: Message) -> bool:
-        """Let an answer wait; False: there was no room, and it is dropped."""
+        """Let an answer wait; False: this one, or what waited for others, is dropped."""
         size = _size(message)
-        waiting = self._waiting.get(client)
-        too_much = waiting is not None and waiting.size + size > self._per_client_bytes
-        if too_much or (self._size and self._size + size > self._total_bytes):
+        dropped = self.dropped
+        if not self._has_room(client, size):
             self.dropped += 1
             return False
         waiting = self._waiting.setdefault(client, _Waiting())
         waiting.messages.append(message)
         waiting.size += size
         self._size += size
+        return self.dropped == dropped
+
+    def _has_room(self, client: bytes, size: int) -> bool:
+        """Say whether there is room for an answer, or make some."""
+        waiting = self._waiting.get(client)
+        if waiting is not None and waiting.size + size > self._per_client_bytes:
+            return False
+        if size > self._total_bytes:
+            return not self._waiting
+        while self._size + size > self._total_bytes:
+            longest = next(iter(self._waiting))
+            if longest == client:
+                return False
+            self.dropped += len(self._waiting[longest].messages)
+            self.forget(longest)
         return True
 
     def first(self, client: bytes) -> Message | None:
@@ -70,7 +87,9 @@ class Outbox:
         size = _size(waiting.messages.popleft())
         waiting.size -= size
         self._size -= size
-        if not waiting.messages:
+        if waiting.messages:
+            self._waiting.move_to_end(client)
+        else:
             del self._waiting[client]
 
     def forget(self, client: bytes) -> None:

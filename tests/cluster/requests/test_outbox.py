@@ -41,11 +41,35 @@ def test_small_answers_cost_something_too() -> None:
     assert sum(box.put(b"a", [b""]) for _ in range(100)) == 15
 
 
-def test_what_waits_in_all_is_bounded() -> None:
+def test_what_waits_in_all_is_bounded_and_who_has_taken_nothing_for_the_longest_loses_it() -> None:
+    box = outbox(total_bytes=4000)
+    for client in (b"reads", b"mute", b"third"):
+        assert box.put(client, [bytes(500)])
+    assert box.put(b"reads", [bytes(500)])
+    assert box.put(b"mute", [bytes(500)])
+    box.sent(b"reads")  # and so "mute" is the one
+    assert box.put(b"fourth", [bytes(1000)]) is True
+    assert box.put(b"fifth", [bytes(500)]) is False
+    assert box.dropped == 2
+    assert set(box.clients) == {b"reads", b"third", b"fourth", b"fifth"}
+
+
+def test_who_has_taken_nothing_for_the_longest_loses_what_comes_to_nobody_else() -> None:
     box = outbox(total_bytes=3000)
-    assert [box.put(b"%d" % number, [bytes(1000)]) for number in range(3)] == [True, True, False]
-    box.forget(b"0")
-    assert box.put(b"2", [bytes(1000)])
+    assert box.put(b"mute", [bytes(1000)])
+    assert box.put(b"other", [bytes(1000)])
+    assert not box.put(b"mute", [bytes(1000)])
+    assert box.dropped == 1
+    assert box.clients == [b"mute", b"other"]
+
+
+def test_an_answer_that_never_has_room_costs_no_other_its_place() -> None:
+    box = outbox(total_bytes=3000)
+    assert box.put(b"a", [bytes(1000)])
+    assert not box.put(b"b", [bytes(9000)])
+    assert box.clients == [b"a"]
+    box.sent(b"a")
+    assert box.put(b"b", [bytes(9000)]), "alone it may wait, so that everybody gets on"
 
 
 def test_who_is_gone_takes_nothing_any_more() -> None:
