@@ -28,13 +28,13 @@ def case(dice: random.Random) -> None:
 
 def maps(dice: random.Random) -> None:
     """A map is read as it was packed."""
-    sent = {_text(dice): _packable(value(dice)) for _ in range(dice.randrange(6))}
+    sent = {_text(dice): packable(value(dice)) for _ in range(dice.randrange(6))}
     assert unpack_map(pack(sent), max_bytes=1 << 20) == sent
 
 
 def broken_maps(dice: random.Random) -> None:
     """Other bytes are a map or refused."""
-    sent = pack({_text(dice): _packable(value(dice)) for _ in range(dice.randrange(6))})
+    sent = pack({_text(dice): packable(value(dice)) for _ in range(dice.randrange(6))})
     data = mutated(dice, sent) if dice.random() < 0.7 else _hostile(dice)
     try:
         found = unpack_map(data, max_bytes=4096)
@@ -57,7 +57,7 @@ def headers(dice: random.Random) -> None:
 def broken_headers(dice: random.Random) -> None:
     """Other headers are headers all the same, or refused."""
     fields = unpack_map(events.encode_header(_header(dice)), max_bytes=4096)
-    fields[dice.choice(list(fields))] = _packable(value(dice))
+    fields[dice.choice(list(fields))] = packable(value(dice))
     frame = pack(fields)
     if dice.random() < 0.5:
         frame = mutated(dice, frame)
@@ -96,7 +96,7 @@ def broken_streams(dice: random.Random) -> None:
         data = mutated(dice, b"".join(sent))
     else:
         fields = unpack_map(sent[0][4:], max_bytes=1 << 20)
-        fields[dice.choice([*fields, _text(dice)])] = _packable(value(dice))
+        fields[dice.choice([*fields, _text(dice)])] = packable(value(dice))
         body = pack(fields) if dice.random() < 0.9 else _hostile(dice)
         data = LENGTH.pack(len(body)) + body + b"".join(sent)
     unframer = control.Unframer()
@@ -151,6 +151,21 @@ def quotes(dice: random.Random) -> None:
         assert len(quoted(each)) <= 80
 
 
+def packable(thing: Any) -> Any:
+    """Return `thing` with numbers and strings that msgpack has."""
+    match thing:
+        case dict():
+            return {packable(str(key)): packable(each) for key, each in thing.items()}
+        case list():
+            return [packable(each) for each in thing]
+        case str():
+            return thing.encode(errors="replace").decode()
+        case int():
+            return max(-(2**63), min(thing, 2**64 - 1)) if not isinstance(thing, bool) else thing
+        case _:
+            return thing
+
+
 def _is_as_declared(message: control.Message) -> None:
     """A field that is of another type than declared would fail somewhere far away from here."""
     hints = typing.get_type_hints(type(message))
@@ -200,23 +215,8 @@ def _text(dice: random.Random) -> str:
     return a_text(dice).encode(errors="replace").decode()[:40]
 
 
-def _packable(thing: Any) -> Any:
-    """Return `thing` with numbers and strings that msgpack has."""
-    match thing:
-        case dict():
-            return {_packable(str(key)): _packable(each) for key, each in thing.items()}
-        case list():
-            return [_packable(each) for each in thing]
-        case str():
-            return thing.encode(errors="replace").decode()
-        case int():
-            return max(-(2**63), min(thing, 2**64 - 1)) if not isinstance(thing, bool) else thing
-        case _:
-            return thing
-
-
 def _sendable(message: Any) -> Any:
-    fields = {name: _packable(getattr(message, name)) for name in field_names(type(message))}
+    fields = {name: packable(getattr(message, name)) for name in field_names(type(message))}
     return type(message)(**fields)
 
 

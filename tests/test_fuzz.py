@@ -22,6 +22,7 @@ COUNTS = {
     "gateway_link": 500,
     "rest": 2000,
     "commands": 300,
+    "requests": 200,
 }
 
 
