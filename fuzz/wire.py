@@ -135,7 +135,7 @@ def said(dice: random.Random) -> None:
     for name, payload in (
         ("GWCLUSTER_SHARD_STATE", notices.shard_state(3, dice.choice(list(notices.ShardState)), reason)),
         ("GWCLUSTER_SESSION_LOST", notices.session_lost(3, 7, dice.choice((None, 5)), reason)),
-        ("GWCLUSTER_BEACON", notices.beacon({reason: 5})),
+        ("GWCLUSTER_BEACON", notices.beacon({reason: 5}, 7)),
     ):
         fields = json.loads(payload)
         assert (fields["t"], fields["s"], fields["op"]) == (name, None, 0)

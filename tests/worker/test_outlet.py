@@ -1,51 +1,13 @@
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from gwcluster.log import Writer
-from gwcluster.wire.events import decode_header, parse_topic
-from gwworker.bus_link import Fanin
-from gwworker.outlet import Outlet
-from support.jobs import job
-from support.shard_log import AT, open_log, segments
-
-Frames = tuple[bytes, bytes, bytes]
-
-
-class Pushed(Fanin):
-    """A fan-in without a socket; notes what is pushed, and whether the log had it by then."""
-
-    def __init__(self, folder: Path) -> None:
-        self.unpushed = 0
-        self.events: list[Frames] = []
-        self.logged: list[bool] = []
-        self._folder = folder
-
-    def push(self, events: Iterable[Frames]) -> None:
-        log = b"".join(path.read_bytes() for path in segments(self._folder))
-        for frames in events:
-            self.events.append(frames)
-            self.logged.append(frames[2] in log)
-
-    @property
-    def names(self) -> list[str]:
-        return [parse_topic(topic)[0] for topic, _, _ in self.events]
-
-
-class Rig:
-    def __init__(self, folder: Path, **changed: Any) -> None:
-        self.writer: Writer = open_log(folder)
-        self.fanin = Pushed(folder)
-        self.outlet = Outlet(job(**changed), self.writer, self.fanin, wall=lambda: AT)
-
-    def dispatch(self, name: str, seq: int, payload: bytes | None = None) -> None:
-        whole = payload or b'{"t":"%s","s":%d,"op":0,"d":{}}' % (name.encode(), seq)
-        self.outlet.dispatch(name, whole, 1, seq, AT + seq)
+from gwcluster.wire.events import decode_header
+from support.outlet_rig import Rig
+from support.shard_log import AT, open_log
 
 
 @pytest.fixture
@@ -159,26 +121,3 @@ def test_a_seq_is_marked_once(tmp_path: Path) -> None:
     rig.outlet.mark()
     assert rig.writer.stored_bytes == size
     rig.writer.close()
-
-
-def test_a_beacon_tells_the_last_offset_of_each_name_and_is_no_event(rig: Rig) -> None:
-    for seq, name in enumerate(["A", "B", "A"], 1):
-        rig.dispatch(name, seq)
-    rig.outlet.flush()
-    rig.outlet.beacon(1)
-    topic, header, payload = rig.fanin.events[-1]
-    assert topic == b"GWCLUSTER_BEACON.3."
-    assert json.loads(payload) == {
-        "t": "GWCLUSTER_BEACON",
-        "s": None,
-        "op": 0,
-        "d": {"names": {"A": 2, "B": 1}},
-    }
-    assert (decode_header(header).offset, decode_header(header).seq) == (2, None)
-    assert rig.writer.next_offset == 3
-    assert rig.fanin.logged[-1] is False
-
-
-def test_a_beacon_of_an_empty_log_can_be_read(rig: Rig) -> None:
-    rig.outlet.beacon(0)
-    assert decode_header(rig.fanin.events[0][1]).offset >= 0

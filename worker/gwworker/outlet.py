@@ -72,7 +72,9 @@ class Outlet:
             self._writer.flush()
 
     def beacon(self, session: int) -> None:
-        """Publish the last offset of each name; it is no event itself and not logged."""
+        """Publish the last offset of each name, behind all that is staged; it is no event and not logged."""
+        self.flush()
         last = max(self._writer.next_offset - 1, 0)
         header = self._beacon_header(last, None, session, None, self._wall())
-        self._fanin.push([(self._beacon_topic, header, beacon(self._writer.last_offsets))])
+        payload = beacon(self._writer.last_offsets, self._writer.floor)
+        self._fanin.push([(self._beacon_topic, header, payload)])

@@ -137,7 +137,7 @@ def _log(job: Job) -> None:
             "GWCLUSTER_SHARD_STATE", shard_state(0, ShardState.LIVE, ""), session=1, seq=None, at=0.0
         )
         writer.flush()
-        beacon(writer.last_offsets)
+        beacon(writer.last_offsets, writer.floor)
     writer.sync()
     writer.tidy(0.0)
     writer.close()

@@ -104,14 +104,20 @@ class Follower:
             self._hold(event, prev)
             self._fetch(event.offset, now)
 
-    def beacon(self, epoch: str, last: int, names: Mapping[str, int], now: float) -> None:
-        """Take the worker's word for the last offset of the log, and of each name in it."""
+    def beacon(
+        self, epoch: str, last: int, names: Mapping[str, int], others: int | None, now: float
+    ) -> None:
+        """Take the worker's word for the last offset of the log, and of each name in it.
+
+        Args:
+            others: no other name came after this offset; None: nor ever before.
+        """
         if self._phase is _Phase.PLACING:
             self._wake(now)
         elif epoch != self._epoch:
             self._find_place(now)
-        elif names:  # without any there was no event yet, and `last` means nothing
-            missing = self._missing(last, names)
+        elif names or others is not None:  # without any there was no event yet, and `last` means nothing
+            missing = self._missing(last, names, others)
             if missing is not None:
                 self._fetch(missing, now)
             elif self._phase is _Phase.LIVE:
@@ -195,7 +201,7 @@ class Follower:
             return event.offset == self._upto + 1
         return prev is None or prev <= self._upto or prev == self._beyond.get(event.name)
 
-    def _missing(self, last: int, names: Mapping[str, int]) -> int | None:
+    def _missing(self, last: int, names: Mapping[str, int], others: int | None) -> int | None:
         """Return the last offset that a beacon tells and we lack, None if we lack none."""
         if self._names is None:
             return last if last > self._upto else None
@@ -204,6 +210,8 @@ class Follower:
             for name, offset in names.items()
             if name in self._names and offset > self._upto and offset > self._beyond.get(name, -1)
         ]
+        if others is not None and others > self._upto and not self._names <= names.keys():
+            lacking.append(others)
         return max(lacking, default=None)
 
     def _fetch(self, goal: int, now: float) -> None:
@@ -314,11 +322,8 @@ class Follower:
                 continue
             event, prev = found
             if not self._has(event):
-                if not self._follows(event, prev):
-                    self._lose(
-                        first - 1 if self._names is None or prev is None else prev,
-                        "the shard's log doesn't have it",
-                    )
+                if self._names is None:  # among some names, a `prev` may be another name's
+                    self._lose(first - 1, "the shard's log doesn't have it")
                 self._upto = last
                 self._emit(event, Step(self.shard, self._epoch, last))
             self._upto = last

@@ -103,7 +103,7 @@ class Following:
         """Take a message of the publisher."""
         try:
             event, prev = read_frames(frames)
-            names = _names_of(event) if event.name == BEACON else None
+            told = _told_by(event) if event.name == BEACON else None
         except WireVersionError as error:
             self._failed = error
             return
@@ -121,8 +121,8 @@ class Following:
                 self._emit(event, None)
         elif self.wanted.has_shard(event.shard):
             follower = self._followers.get(event.shard) or self._follow(event.shard, None, now)
-            if names is not None:
-                follower.beacon(event.epoch, event.offset, names, now)
+            if told is not None:
+                follower.beacon(event.epoch, event.offset, *told, now)
                 if self.wanted.beacons:
                     self._emit(event, None)
             elif self.wanted.has_name(event.name):
@@ -279,9 +279,9 @@ class Following:
             _log.warning("a message of the cluster was dropped (%d by now): %s", self._bad, error)
 
 
-def _names_of(beacon: Event) -> dict[str, int]:
-    data = beacon.data
-    names = data.get("names") if isinstance(data, dict) else None
+def _told_by(beacon: Event) -> tuple[dict[str, int], int | None]:
+    data = beacon.data if isinstance(beacon.data, dict) else {}
+    names, others = data.get("names"), data.get("others")
     if not isinstance(names, dict) or not all(isinstance(offset, int) for offset in names.values()):
         raise WireError("a beacon without the last offsets of names")
-    return names
+    return names, others if isinstance(others, int) else None

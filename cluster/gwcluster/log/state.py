@@ -11,6 +11,10 @@ from gwcluster.errors import LogError
 from gwcluster.log.record import EVENT, HOLE, NO_SEQ, START, Entry, encode, hole_end
 
 FORMAT: Final = 1
+MAX_NAMES: Final = 512
+"""Names whose last offset is kept; Discord has some hundred. Beyond it, a quarter is forgotten at once: those
+that came the longest ago."""
+
 _EPOCH: Final = re.compile("[0-9a-f]{16}")
 
 
@@ -24,9 +28,9 @@ class State:
         boot: identity of the machine's boot in which the segment was begun.
         next_offset: what the next event gets.
         session, seq: of the last record that carries a seq; 0 and None before the first.
-        last_offsets: event name to the offset of its last event.
-        floor: last offset of the last hole, from which a name that isn't in `last_offsets` is counted;
-            None without a hole.
+        last_offsets: event name to the offset of its last event; not more than `MAX_NAMES`.
+        floor: no name that isn't in `last_offsets` came after this offset: the last one of the last hole, or
+            that of a name that was forgotten; None: such names never came.
     """
 
     epoch: str
@@ -43,11 +47,27 @@ class State:
         """Move on by one record of `data`."""
         if entry.kind == EVENT:
             self.next_offset = entry.offset + 1
-            self.last_offsets[data[entry.name : entry.header].decode("ascii")] = entry.offset
+            name = data[entry.name : entry.header].decode("ascii")
+            if name not in self.last_offsets:
+                self.make_room()
+            self.last_offsets[name] = entry.offset
         elif entry.kind == HOLE:
             self.skip_to(hole_end(data[entry.payload : entry.end]) + 1)
         if entry.seq != NO_SEQ:
             self.session, self.seq = entry.session, entry.seq
+
+    def make_room(self) -> list[str]:
+        """Make room for another name in `last_offsets`, and return those that are forgotten for it.
+
+        Their events count from the floor then. Who follows one of them sees a `prev` that may be another name's,
+        asks, and finds that nothing was missing.
+        """
+        if len(self.last_offsets) < MAX_NAMES:
+            return []
+        oldest = sorted(self.last_offsets, key=self.last_offsets.__getitem__)[: -3 * MAX_NAMES // 4]
+        forgotten = [self.last_offsets.pop(name) for name in oldest]
+        self.floor = forgotten[-1] if self.floor is None else max(self.floor, forgotten[-1])
+        return oldest
 
     def skip_to(self, offset: int) -> None:
         """Go on at `offset`: what the offsets before it held is unknown.

@@ -42,7 +42,7 @@ class Writer:
     Attributes:
         epoch: 16 hex digits, the identity of the log.
         next_offset: what the next event gets.
-        last_offsets: event name to the offset of its last event.
+        last_offsets: event name to the offset of its last event, of the names that came lately.
         session, seq: of the last *written* record that carries a seq; 0 and None before the first.
     """
 
@@ -58,7 +58,6 @@ class Writer:
         self._staged: list[bytes] = []
         self._refused_at: float | None = None
         self._closed = False
-        self._floor = state.floor
         self.epoch: Final = state.epoch
         self.next_offset = state.next_offset
         self.last_offsets = state.last_offsets
@@ -131,6 +130,11 @@ class Writer:
         return None
 
     @property
+    def floor(self) -> int | None:
+        """The offset after which no name came that isn't in `last_offsets`; None: no such name ever came."""
+        return self._state.floor
+
+    @property
     def stored_bytes(self) -> int:
         """Bytes of all segments on the disk."""
         return self._chain.stored_bytes
@@ -156,7 +160,7 @@ class Writer:
             LogError: a name that no topic can carry; nothing was staged.
         """
         offset = self.next_offset
-        header = self._encode_header(offset, self.last_offsets.get(name, self._floor), session, seq, at)
+        header = self._encode_header(offset, self.last_offsets.get(name, self._state.floor), session, seq, at)
         known = self._names.get(name) or self._learn(name)
         # record.encode() in place: this runs for every event.
         head = (
@@ -183,6 +187,9 @@ class Writer:
     def _learn(self, name: str) -> tuple[bytes, bytes]:
         if _NAME.fullmatch(name) is None:
             raise LogError(f"not an event name that a topic can carry: {quoted(name)}")
+        if name not in self.last_offsets:
+            for forgotten in self._state.make_room():
+                self._names.pop(forgotten, None)
         self._names[name] = known = (topic(name, self._state.shard), name.encode("ascii"))
         return known
 

@@ -45,9 +45,14 @@ def session_lost(shard: int, session: int, last_seq: int | None, reason: str) ->
     )
 
 
-def beacon(names: Mapping[str, int]) -> bytes:
-    """Return the payload that tells the last offset of each event name of a shard."""
-    return _payload(BEACON, {"names": dict(names)})
+def beacon(names: Mapping[str, int], others: int | None) -> bytes:
+    """Return the payload that tells the last offset of each event name of a shard.
+
+    Args:
+        others: the offset after which no name came that isn't in `names`; None: no such name ever came.
+    """
+    told: dict[str, object] = {"names": dict(names)}
+    return _payload(BEACON, told if others is None else told | {"others": others})
 
 
 def cluster_state(ready: int, total: int, degraded: int, failed: int) -> bytes:

@@ -137,7 +137,7 @@ def test_a_break_in_a_names_chain_is_fetched_and_offsets_of_others_are_none_of_i
 
 def test_a_beacon_shows_a_lost_last_event() -> None:
     rig = Rig(SOME).placed(newest=9)
-    rig.shard.beacon(A, 99, {"M": 12, "OTHER": 99}, rig.now)
+    rig.shard.beacon(A, 99, {"M": 12, "OTHER": 99}, None, rig.now)
     assert rig.ask() == Ask(3, A, 9, ["M", "T"])
     rig.page((event(12), None), last=99, newest=99)
     assert rig.offsets == [12]
@@ -146,15 +146,41 @@ def test_a_beacon_shows_a_lost_last_event() -> None:
 def test_a_beacon_that_tells_nothing_new_moves_the_place() -> None:
     rig = Rig(SOME).placed(newest=9)
     rig.event(12, None)
-    rig.shard.beacon(A, 99, {"M": 12, "OTHER": 99}, rig.now)
+    rig.shard.beacon(A, 99, {"M": 12, "OTHER": 99}, None, rig.now)
     assert rig.shard.ask_at is None
     assert rig.steps[-1] == Step(3, A, 99)
 
 
 def test_a_beacon_of_a_log_without_events_means_nothing() -> None:
     rig = Rig().placed(newest=None)
-    rig.shard.beacon(A, 0, {}, rig.now)
+    rig.shard.beacon(A, 0, {}, None, rig.now)
     assert rig.shard.ask_at is None
+
+
+def test_a_beacon_that_lacks_a_name_tells_up_to_where_it_may_have_come() -> None:
+    rig = Rig(SOME).placed(newest=9)
+    rig.shard.beacon(A, 99, {"M": 5}, 9, rig.now)
+    assert rig.shard.ask_at is None
+    rig.shard.beacon(A, 150, {"M": 5}, 140, rig.now)
+    assert rig.ask() == Ask(3, A, 99, ["M", "T"])
+    rig.page((event(140, "T"), 139), last=150, newest=150)
+    assert rig.offsets == [140]
+    rig.shard.beacon(A, 151, {"M": 5}, 140, rig.now)
+    assert rig.shard.ask_at is None
+
+
+def test_what_a_beacon_says_of_others_is_nothing_to_whom_it_tells_of_all_that_is_wanted() -> None:
+    rig = Rig(SOME).placed(newest=9)
+    rig.shard.beacon(A, 99, {"M": 5, "T": 4}, 40, rig.now)
+    assert rig.shard.ask_at is None
+
+
+def test_a_prev_that_is_another_names_is_asked_about_and_is_no_gap() -> None:
+    rig = Rig(SOME).placed(newest=9)
+    rig.event(60, 50, "T")
+    assert rig.ask() == Ask(3, A, 9, ["M", "T"])
+    rig.page((event(20), None), (event(60, "T"), 50), last=60, newest=60)
+    assert [each.name for each in rig.given] == ["M", "T"]
 
 
 def test_after_a_doubt_what_comes_waits_for_the_log_so_that_names_stay_in_order() -> None:
@@ -241,7 +267,7 @@ def test_another_epoch_is_asked_about_and_a_gap_without_an_end_closes_the_old_on
 
 def test_of_an_old_log_nobody_knows_how_far_it_went_whatever_was_heard_of_it() -> None:
     rig = Rig(SOME).placed(newest=9)
-    rig.shard.beacon(A, 50, {"M": 48}, rig.now)
+    rig.shard.beacon(A, 50, {"M": 48}, None, rig.now)
     rig.ask()
     rig.refuse("wrong_epoch")
     rig.placed(epoch=B, newest=None)
@@ -315,7 +341,7 @@ def test_a_shard_that_the_cluster_does_not_run_is_left_alone_until_somebody_spea
     rig.refuse("unknown_shard")
     assert rig.gaps == [(A, 10, None)]
     assert rig.shard.ask_at is None
-    rig.shard.beacon(B, 3, {"M": 3}, rig.now)
+    rig.shard.beacon(B, 3, {"M": 3}, None, rig.now)
     assert rig.ask() == Ask(3, None, None, None, only_place=True)
 
 

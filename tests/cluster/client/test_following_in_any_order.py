@@ -50,7 +50,7 @@ class Shard:
     def beacon(self) -> list[bytes]:
         last = max(len(self.frames) - 1, 0)
         header = Header(SHARD, 4, self.epoch, last, None, 1, None, 10_000.0)
-        return [topic(BEACON, SHARD), encode_header(header), beacon(self.lasts)]
+        return [topic(BEACON, SHARD), encode_header(header), beacon(self.lasts, None)]
 
     def expire(self, count: int) -> None:
         self.oldest = min(self.oldest + count, self.written)

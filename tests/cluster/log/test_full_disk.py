@@ -1,13 +1,10 @@
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,20 +12,9 @@ import pytest
 from gwcluster.errors import LogError
 from gwcluster.log import Hole, Reader, Writer
 from gwcluster.wire.events import decode_header
-from support.shard_log import AT, Wall, open_log, put, segments
+from support.shard_log import AT, Wall, no_file_beyond, open_log, put, segments
 
 KB = b"x" * 1000
-
-
-@contextlib.contextmanager
-def no_file_beyond(size: int) -> Iterator[None]:
-    """Let the kernel refuse writes beyond `size` bytes of any file (Python ignores SIGXFSZ)."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def stage(writer: Writer, count: int, first_seq: int) -> None:

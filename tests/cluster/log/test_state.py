@@ -51,6 +51,32 @@ def test_behind_a_hole_every_chain_hangs_on_the_holes_last_offset() -> None:
     assert (state.next_offset, state.last_offsets, state.floor) == (10, {"READY": 9}, 9)
 
 
+def test_of_more_names_than_there_is_room_for_those_that_came_the_longest_ago_count_from_the_floor() -> None:
+    state = apply(fresh(), *(event(b"N%d" % number, number, None) for number in range(512)))
+    assert (len(state.last_offsets), state.floor) == (512, None)
+    apply(state, event(b"N0", 512, None), event(b"ONE_MORE", 513, None))
+    assert len(state.last_offsets) == 385
+    assert state.floor == 128, "N0 came again, so N1 to N128 are those that came the longest ago"
+    assert {"N0": 512, "N129": 129, "ONE_MORE": 513}.items() <= state.last_offsets.items()
+    assert decode(encode_start(state, 10_000.0)) == state
+
+
+def test_the_floor_of_a_hole_is_not_lowered_by_names_that_are_forgotten() -> None:
+    state = apply(fresh(), event(b"READY", 0, 1), encode_hole(1, 9, 10_000.0))
+    state.last_offsets |= {f"N{number}": 0 for number in range(511)}
+    apply(state, event(b"ONE_MORE", 10, None))
+    assert state.floor == 9
+
+
+def test_a_beginning_with_more_names_than_that_is_read_and_cut_when_another_comes() -> None:
+    state = fresh()
+    state.last_offsets, state.next_offset = {f"N{number}": number for number in range(2000)}, 2000
+    found = decode(encode_start(state, 10_000.0))
+    assert found is not None
+    apply(found, event(b"ONE_MORE", 2000, None))
+    assert (len(found.last_offsets), found.floor) == (385, 1615)
+
+
 @pytest.mark.parametrize(
     "changed",
     [

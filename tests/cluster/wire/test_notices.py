@@ -23,7 +23,7 @@ def test_a_lost_session_is_told_with_its_last_seq() -> None:
 
 
 def test_a_beacon_tells_the_last_offset_of_each_name() -> None:
-    assert notices.beacon({"READY": 0, "MESSAGE_CREATE": 41}) == (
+    assert notices.beacon({"READY": 0, "MESSAGE_CREATE": 41}, None) == (
         b'{"t":"GWCLUSTER_BEACON","s":null,"op":0,"d":{"names":{"READY":0,"MESSAGE_CREATE":41}}}'
     )
 

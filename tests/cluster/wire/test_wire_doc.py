@@ -74,7 +74,7 @@ def test_the_hex_is_what_the_page_says_and_what_we_send(frames: list[bytes], mea
 
 def test_the_notices_on_the_page_are_ours() -> None:
     payloads = [frames[2] for frames, _ in EXAMPLES]
-    assert payloads[1] == notices.beacon({"READY": 0, "MESSAGE_CREATE": 41})
+    assert payloads[1] == notices.beacon({"READY": 0, "MESSAGE_CREATE": 41}, None)
     assert payloads[2] == notices.cluster_state(15, 16, 1, 0)
     for state in notices.ShardState:
         assert f"`{state}`" in PAGE
@@ -173,7 +173,7 @@ def event(offset: int, prev: int | None, epoch: str = OLD) -> tuple[bytes, bytes
 
 def beacon_of(offset: int, epoch: str = OLD) -> tuple[bytes, bytes, bytes]:
     header = encode_header(Header(3, 4, epoch, offset, None, 1, None, 0.0))
-    return topic(notices.BEACON, 3), header, notices.beacon({"A": offset, "OTHER": 999})
+    return topic(notices.BEACON, 3), header, notices.beacon({"A": offset, "OTHER": 999}, None)
 
 
 class Log:
