@@ -16,7 +16,7 @@ from support.shard_log import Wall, no_file_beyond, open_log
 
 def missing_after_0(folder: Path) -> Page:
     """Ask as somebody does whom a beacon told of an event A that didn't come."""
-    return Reader(folder).read(0, names={"A"}, limit=1000, max_bytes=1 << 20)
+    return Reader(folder).read(0, names=frozenset({"A"}), limit=1000, max_bytes=1 << 20)
 
 
 def test_a_beacon_tells_the_last_offset_of_each_name_and_is_no_event(tmp_path: Path) -> None:
@@ -91,9 +91,7 @@ def test_a_beacon_tells_of_events_that_a_full_disk_lacks_and_the_log_has_them_on
         rig.dispatch("A", 2)
         header, told = rig.beacon()
         assert rig.writer.degraded is not None
-        assert rig.fanin.names[-2:] == ["A", "GWCLUSTER_BEACON"], (
-            "published, so who lacks it must know"
-        )
+        assert rig.fanin.names[-2:] == ["A", "GWCLUSTER_BEACON"], "published, so who lacks it must know"
         assert (header.offset, told) == (1, {"names": {"READY": 0, "A": 1}})
         page = missing_after_0(tmp_path)
         assert (page.records, page.holes, page.last, page.more) == ([], [], 0, False), "ask again"
@@ -128,7 +126,7 @@ def test_a_gateway_that_makes_up_names_lets_neither_beacons_nor_memory_nor_segme
     tmp_path: Path,
 ) -> None:
     rig = Rig(tmp_path, writer=open_log(tmp_path, retention_bytes=8 << 20))
-    longest = 0
+    longest, told = 0, {}
     for round_ in range(8):
         if round_ == 2:
             tracemalloc.start()

@@ -182,6 +182,6 @@ async def _keep_house(drive: Drive, writer: Writer, outlet: Outlet, fanin: Fanin
             tidy_at = loop.time() + TIDY_INTERVAL_S
             writer.tidy(time.time())
         if loop.time() >= beacon_at:
-            beacon_at += BEACON_INTERVAL_S
+            beacon_at = loop.time() + BEACON_INTERVAL_S  # who was stopped for long makes up for none
             drive.beacon()
             control.tell(drive.pulse(fanin.unpushed))

@@ -171,9 +171,11 @@ def event(offset: int, prev: int | None, epoch: str = OLD) -> tuple[bytes, bytes
     return topic("A", 3), header, b'{"d":{}}'
 
 
-def beacon_of(offset: int, epoch: str = OLD) -> tuple[bytes, bytes, bytes]:
+def beacon_of(offset: int, epoch: str = OLD, *, name: str = "A") -> tuple[bytes, bytes, bytes]:
+    """Return a beacon that tells of `name`, and of all others the same, as far as they are left out."""
     header = encode_header(Header(3, 4, epoch, offset, None, 1, None, 0.0))
-    return topic(notices.BEACON, 3), header, notices.beacon({"A": offset, "OTHER": 999}, None)
+    others = None if name == "A" else offset
+    return topic(notices.BEACON, 3), header, notices.beacon({name: offset, "OTHER": 999}, others)
 
 
 class Log:
@@ -259,10 +261,14 @@ def test_the_follower_on_the_page_repairs_tells_gaps_and_begins_anew() -> None:
         log.events, log.newest = {17: event(17, 16)}, 17
         publish(beacon_of(17))
         assert line() == "A 3 17\n"
+        # Or not by name, since there are too many.
+        log.events, log.newest = {18: event(18, 17)}, 20
+        publish(beacon_of(20, name="B"))
+        assert line() == "A 3 18\n"
         # What the log doesn't have is a gap.
-        log.events, log.newest, log.holes = {30: event(30, 29)}, 30, [(18, 29)]
+        log.events, log.newest, log.holes = {30: event(30, 29)}, 30, [(21, 29)]
         publish(beacon_of(30))
-        assert [line() for _ in range(2)] == ["gap A 3 18 29\n", "A 3 30\n"]
+        assert [line() for _ in range(2)] == ["gap A 3 21 29\n", "A 3 30\n"]
         # So is what has expired.
         log.events, log.newest, log.holes, log.oldest = {50: event(50, 31)}, 50, [], 40
         publish(beacon_of(50))
