@@ -96,7 +96,7 @@ class SmallCluster:
         writer = self.writers[shard]
         header = Header(shard, self._shards, writer.epoch, max(writer.next_offset - 1, 0), None, 1, None, AT)
         self.pub.send_multipart(
-            [topic(BEACON, shard), encode_header(header), beacon(dict(writer.last_offsets))]
+            [topic(BEACON, shard), encode_header(header), beacon(dict(writer.last_offsets), writer.floor)]
         )
 
     def begin_anew(self, shard: int = 0) -> None:

@@ -104,9 +104,7 @@ class Follower:
             self._hold(event, prev)
             self._fetch(event.offset, now)
 
-    def beacon(
-        self, epoch: str, last: int, names: Mapping[str, int], others: int | None, now: float
-    ) -> None:
+    def beacon(self, epoch: str, last: int, names: Mapping[str, int], others: int | None, now: float) -> None:
         """Take the worker's word for the last offset of the log, and of each name in it.
 
         Args:
@@ -311,16 +309,15 @@ class Follower:
     def _take(self, came: Sequence[Came], holes: Sequence[tuple[int, int]]) -> None:
         """Give out a stretch of the log; it is whole, so each piece moves the place, whatever is wanted."""
         assert self._epoch is not None, "a shard without a place gives nothing out"
-        pieces = [(event.offset, event.offset, (event, prev)) for event, prev in came]
-        for first, last, found in sorted(
+        pieces = [(event.offset, event.offset, event) for event, _ in came]
+        for first, last, event in sorted(
             [*pieces, *((*hole, None) for hole in holes)], key=lambda piece: piece[0]
         ):
             if last <= self._upto:
                 continue
-            if found is None:
+            if event is None:
                 self._lose(last, "the shard's log doesn't have it")
                 continue
-            event, prev = found
             if not self._has(event):
                 if self._names is None:  # among some names, a `prev` may be another name's
                     self._lose(first - 1, "the shard's log doesn't have it")

@@ -59,8 +59,8 @@ class State:
     def make_room(self) -> list[str]:
         """Make room for another name in `last_offsets`, and return those that are forgotten for it.
 
-        Their events count from the floor then. Who follows one of them sees a `prev` that may be another name's,
-        asks, and finds that nothing was missing.
+        Their events count from the floor then. Who follows one of them sees a `prev` that may be another
+        name's, asks, and finds that nothing was missing.
         """
         if len(self.last_offsets) < MAX_NAMES:
             return []
