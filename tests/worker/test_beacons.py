@@ -126,7 +126,8 @@ def test_a_gateway_that_makes_up_names_lets_neither_beacons_nor_memory_nor_segme
     tmp_path: Path,
 ) -> None:
     rig = Rig(tmp_path, writer=open_log(tmp_path, retention_bytes=8 << 20))
-    longest, told = 0, {}
+    longest = 0
+    told: dict[str, int] = {}
     for round_ in range(8):
         if round_ == 2:
             tracemalloc.start()

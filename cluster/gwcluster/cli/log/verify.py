@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -30,9 +32,8 @@ def command(ctx: click.Context, folder: Path, as_json: bool) -> None:
     and what it means. Exits with 0 if all are whole, with 1 if one is damaged or can't be read. What an
     interrupted writer leaves behind is said, but no damage: the next one mends it.
     """
-    logging.disable(logging.WARNING)  # it is said here
     whole = True
-    with quiet_pipe():
+    with _said_here(), quiet_pipe():
         for log in logs_in(folder):
             audit = Audit(log)
             findings: list[Finding] = []
@@ -54,6 +55,17 @@ def command(ctx: click.Context, folder: Path, as_json: bool) -> None:
             if more:
                 click.echo(f"  and {more} more")
     ctx.exit(Exit.DONE if whole else Exit.FAILED)
+
+
+@contextmanager
+def _said_here() -> Iterator[None]:
+    """Keep readers from logging what is printed anyway."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def _figures(log: Path, audit: Audit, error: Exception | None) -> dict[str, Any]:
