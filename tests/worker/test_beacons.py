@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -127,7 +128,7 @@ def test_a_gateway_that_makes_up_names_lets_neither_beacons_nor_memory_nor_segme
 ) -> None:
     rig = Rig(tmp_path, writer=open_log(tmp_path, retention_bytes=8 << 20))
     longest = 0
-    told: dict[str, int] = {}
+    told: dict[str, Any] = {}
     for round_ in range(8):
         if round_ == 2:
             tracemalloc.start()
