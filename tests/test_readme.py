@@ -47,9 +47,7 @@ NOT_RUN: Final = {
     "export DISCORD_TOKEN=the-token-of-the-bot": "every command here has one",
     "gwcluster plan cluster.yaml": "needs a token that Discord takes",
     "gwcluster run cluster.yaml": "the same",
-    "python examples/subscriber.py": "has tests of its own below",
-    "npm --prefix examples/node install": "the same",
-    "node examples/node/subscriber.mjs": "the same",
+    "python examples/bot.py": "has tests of its own with the library's page",
 }
 
 API: Final = "http://127.0.0.1:9/api/v10"
@@ -113,12 +111,14 @@ def test_commands_in_the_readme_work(
 # The subscribers
 
 
-def test_the_readme_shows_the_subscribers_as_they_are() -> None:
-    shown = {kind: text for kind, text in BLOCKS if kind in {"python", "js"}}
-    for kind, file in (("python", "subscriber.py"), ("js", "node/subscriber.mjs")):
-        text = (ROOT / "examples" / file).read_text()
-        assert shown[kind] == text
-        assert len(text.splitlines()) <= 30
+def test_the_readme_shows_the_bot_as_it_is() -> None:
+    (shown,) = (text for kind, text in BLOCKS if kind == "python")
+    assert shown == (ROOT / "examples" / "bot.py").read_text()
+
+
+@pytest.mark.parametrize("file", ["bot.py", "subscriber.py", "node/subscriber.mjs"])
+def test_what_begins_a_bot_is_short(file: str) -> None:
+    assert len((ROOT / "examples" / file).read_text().splitlines()) <= 30
 
 
 def test_the_readme_shows_what_subscribers_print() -> None:
