@@ -106,10 +106,12 @@ class Clerk:
         client, *envelope, body = frames
         asker = Asker(client, envelope)
         try:
-            if len(envelope) > MAX_ENVELOPE_FRAMES or sum(map(len, envelope)) > MAX_ENVELOPE_BYTES:
+            size = sum(map(len, envelope))
+            if len(envelope) > MAX_ENVELOPE_FRAMES or size > MAX_ENVELOPE_BYTES:
                 asker = Asker(client, [b""] if envelope[0] == b"" else [])
                 raise BadRequestError(
-                    f"{len(envelope)} frames before the request; send none, or an empty one as REQ does"
+                    f"{len(envelope)} frames of {size} bytes before the request; at most "
+                    f"{MAX_ENVELOPE_FRAMES} of {MAX_ENVELOPE_BYTES} come back: send none, or an empty one"
                 )
             ask = parse(body)
         except BadRequestError as error:
