@@ -15,10 +15,12 @@ class Asking:
     """One client's connection.
 
     Attributes:
+        number: counts the clients that connect together.
         socket: the DEALER itself.
     """
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], address: str) -> None:
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], address: str, number: int = 0) -> None:
+        self.number = number
         self.socket = context.socket(zmq.DEALER)
         self.socket.connect(address)
         self._ids = itertools.count(1)
@@ -28,6 +30,14 @@ class Asking:
         number = next(self._ids)
         self.socket.send(msgpack.packb({"v": 1, "id": number, "op": op, **fields}))
         return number
+
+    def throw(self, op: str, **fields: Any) -> bool:
+        """Send a request if there is room for it; say whether there was."""
+        try:
+            self.socket.send(msgpack.packb({"v": 1, "id": None, "op": op, **fields}), zmq.DONTWAIT)
+        except zmq.Again:
+            return False
+        return True
 
     def answer(self, seconds: float = 10.0) -> dict[str, Any]:
         """Return the next answer; fail if none comes in time."""
@@ -48,6 +58,6 @@ def asking(address: str, clients: int = 1) -> Iterator[list[Asking]]:
     """Connect so many clients."""
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     try:
-        yield [Asking(context, address) for _ in range(clients)]
+        yield [Asking(context, address, number) for number in range(clients)]
     finally:
         context.destroy(linger=0)

@@ -55,7 +55,8 @@ class Rig:
         self.address = f"ipc://{folder / 'requests'}"
         self.logs = Logs()
         self.told: list[tuple[int, Command]] = []
-        self.control = ControlLoop(asyncio.get_running_loop(), lambda: {"name": "example"})
+        self.looked_at: list[float] = []
+        self.control = ControlLoop(asyncio.get_running_loop(), self._status)
         self.commands = Commands(
             shards=4,
             ids=range(4),
@@ -66,6 +67,10 @@ class Rig:
         self.desk = Desk([self.address], self.control, replays or (lambda: self.logs), clock=time.monotonic)
         self.context = zmq.asyncio.Context(1)
         self.sockets: list[zmq.asyncio.Socket] = []
+
+    def _status(self) -> dict[str, Any]:
+        self.looked_at.append(asyncio.get_running_loop().time())
+        return {"name": "example"}
 
     def _tell(self, shard: int, message: Message) -> None:
         assert isinstance(message, Command)

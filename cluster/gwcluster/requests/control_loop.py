@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Container
-from typing import Any
+from typing import Any, Final
 
 from gwcluster.supervise.commands import Commands
 from gwcluster.wire.control import CommandDone
 from gwcluster.wire.requests import Send
+
+STATUS_S: Final = 0.05
+"""Between two looks at how the cluster is, however often that is asked: with many shards a look takes time."""
 
 
 class ControlLoop:
@@ -28,6 +31,7 @@ class ControlLoop:
         self.ids: Container[int] | None = None
         self._loop = loop
         self._status = status
+        self._look_at = 0.0
 
     def send(self, ask: Send, answer: Callable[[CommandDone], None]) -> None:
         """Have a payload sent; `answer` is called once."""
@@ -41,4 +45,10 @@ class ControlLoop:
 
     def status(self, answer: Callable[[dict[str, Any]], None]) -> None:
         """Ask how the cluster is; `answer` is called once."""
-        self._loop.call_soon_threadsafe(lambda: answer(self._status()))
+        self._loop.call_soon_threadsafe(
+            lambda: self._loop.call_at(self._look_at, lambda: answer(self._look()))
+        )
+
+    def _look(self) -> dict[str, Any]:
+        self._look_at = self._loop.time() + STATUS_S
+        return self._status()

@@ -40,8 +40,12 @@ WAITING_BYTES: Final = 32 << 20
 WAITING_BYTES_PER_CLIENT: Final = 2 << 20
 """Answers that wait here because their clients don't read; what comes then is dropped."""
 
-PER_PASS: Final = 64
+PER_PASS: Final = 32
 """Requests that are read before answers get their turn."""
+
+REST_MS: Final = 2
+"""How long the desk rests where more than that come, unless it is called: Python runs one thread at a time, and
+who reads logs would wait for its turn again and again."""
 
 FIRST_RETRY_MS: Final = 2
 LAST_RETRY_MS: Final = 100
@@ -154,33 +158,42 @@ class Desk:
     # In the desk's thread
 
     def _run(self) -> None:
-        poller = zmq.Poller()
+        poller, rest = zmq.Poller(), zmq.Poller()
         poller.register(self._router, zmq.POLLIN)
         poller.register(self._bell, zmq.POLLIN)
+        rest.register(self._bell, zmq.POLLIN)
+        more = False
         while self._open:
-            poller.poll(self._retry_ms if self._outbox.clients else None)
+            if more:
+                rest.poll(REST_MS)
+            else:
+                poller.poll(self._retry_ms if self._outbox.clients else None)
             try:
-                self._pass_once()
+                more = self._pass_once()
             except Exception:
                 log.exception("bug: a request was not answered")
         self._router.close(LINGER_MS)
         self._context.term()
 
-    def _pass_once(self) -> None:
+    def _pass_once(self) -> bool:
+        """Do what there is to do; say whether more requests are waiting, maybe."""
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._bell)
         while self._mail:
             self._mail.popleft()()
         self._retry()
         if self._ending:
-            return
+            return False
+        more = True
         for _ in range(PER_PASS):
             try:
                 frames = self._router.recv_multipart(zmq.DONTWAIT)
             except zmq.Again:
+                more = False
                 break
             self._clerk.take(frames)
         self._clerk.serve()
+        return more
 
     def _take_no_more(self) -> None:
         self._ending = True

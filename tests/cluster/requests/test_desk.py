@@ -119,6 +119,21 @@ def test_every_one_of_many_questions_for_the_status_is_answered(tmp_path: Path) 
     asyncio.run(scenario())
 
 
+def test_however_often_the_status_is_asked_for_the_control_loop_has_to_look_now_and_then(
+    tmp_path: Path,
+) -> None:
+    async def scenario() -> None:
+        async with opened(tmp_path) as rig:
+            client = rig.client()
+            for _ in range(4):
+                assert (await asked(client))["ok"] is True
+            waits = [after - before for before, after in itertools.pairwise(rig.looked_at)]
+            assert len(waits) == 3
+            assert min(waits) >= 0.05
+
+    asyncio.run(scenario())
+
+
 def test_a_payload_is_sent_and_answered_when_its_worker_has_sent_it(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with opened(tmp_path) as rig:
