@@ -1,10 +1,10 @@
 """What a flood of requests costs others (does): prints latencies of events and answers, without and with it.
 
-One cluster of four shards, 250 events of 1 KB a second on each. A polite client asks one thing at a time;
-flooders, in processes of their own, ask for replays of a megabyte, the status and garbage as fast as they can,
-and one of them never reads an answer. Event latency is from the worker's receipt (`at`) to the subscriber.
-Flooders get only the time that nobody else wants (nice 19), as if they ran elsewhere. Machines are noisy: look
-at the ratios, and compare only what ran together.
+One cluster of four shards, 250 events of 1 KB a second on each. A polite client asks one thing at a time.
+Flooders, in processes of their own, ask for replays of a megabyte, the status and garbage as fast as they
+can, and one of them never reads an answer. They get only the time that nobody else wants (nice 19), as if
+they ran elsewhere. Event latency is from the worker's receipt (`at`) to the subscriber. Machines are noisy:
+look at the ratios, and compare only what ran together.
 """
 
 from __future__ import annotations

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import threading
+import os
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import msgpack
 import pytest
-import zmq
 
 from gwsimulator import Settings
 from support.asking import Asking, asking
 from support.cluster import Cluster, Message, kill, running, subscribed, until
 from support.discord import discord
+from support.flood import Flood
 
 pytestmark = pytest.mark.e2e
 
@@ -126,80 +126,97 @@ def test_an_address_that_is_taken_is_an_error_that_says_so(tmp_path: Path) -> No
         assert f"can't bind {requests_of(cluster)}: another process listens there" in other.text()
 
 
-class Flood:
-    """Clients of which each always has as many replays waiting as it may."""
+def more_of(
+    events: list[Message], receive: Callable[[float], Message | None], count: int
+) -> Callable[[], bool]:
+    """Return a condition that takes what comes, and is true when that was so many."""
+    wanted = len(events) + count
 
-    def __init__(self, clients: list[Asking], shards: int) -> None:
-        self.served = 0
-        self.refused = 0
-        self.wrong: list[dict[str, Any]] = []
-        self._clients = clients
-        self._shards = shards
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run)
+    def look() -> bool:
+        while (message := receive(0.0)) is not None:
+            events.append(message)
+        return len(events) >= wanted
 
-    def __enter__(self) -> Flood:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        poller = zmq.Poller()
-        whose = {}
-        for number, client in enumerate(self._clients):
-            whose[client.socket] = number, client
-            poller.register(client.socket, zmq.POLLIN)
-            for _ in range(200):
-                client.post("replay", shard=number % self._shards)
-        while not self._over.is_set():
-            for socket, _ in poller.poll(100):
-                number, client = whose[socket]
-                found = msgpack.unpackb(socket.recv())
-                if found["ok"]:
-                    self.served += 1
-                    client.post("replay", shard=number % self._shards)
-                elif found["error"]["code"] == "rate_limited":
-                    self.refused += 1
-                else:
-                    self.wrong.append(found)
+    return look
 
 
-def test_a_flood_of_replays_holds_up_neither_events_nor_heartbeats_nor_other_requests(tmp_path: Path) -> None:
-    clients, waiting = 16, 32  # replays of one client that wait; what is more was refused
+def rss_mib(pid: int) -> float:
+    """Return the memory that a process has in use."""
+    (line,) = [
+        line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS:")
+    ]
+    return int(line.split()[1]) / 1024
+
+
+def check_whole(events: list[Message]) -> None:
+    """Fail unless each shard's events came in order and without a gap."""
+    offsets: dict[int, int] = {}
+    for message in filter(lambda message: message.is_logged, events):
+        expected = offsets.get(message.shard, message.header["offset"] - 1) + 1
+        assert message.header["offset"] == expected, f"shard {message.shard}"
+        offsets[message.shard] = expected
+    assert offsets.keys() == {0, 1, 2, 3}
+
+
+def test_a_flood_of_requests_holds_up_neither_events_nor_heartbeats_nor_other_requests(
+    tmp_path: Path,
+) -> None:
+    clients = 12
     # The simulator says at the end whether a heartbeat was late.
-    quick = settings(rate=150.0, heartbeat_interval_ms=1000, heartbeat_tolerance=1.0)
-    with discord(quick) as sim, running(tmp_path, sim.api) as cluster:
+    quick = settings(rate=100.0, heartbeat_interval_ms=1000, heartbeat_tolerance=1.0)
+    events: list[Message] = []
+    with (
+        discord(quick) as sim,
+        running(tmp_path, sim.api) as cluster,
+        subscribed(cluster.events) as receive,
+        asking(requests_of(cluster)) as (client,),
+    ):
         cluster.wait_ready()
-        time.sleep(3.0)  # let there be something to read
-        with (
-            subscribed(cluster.events, "MESSAGE_CREATE.", "GWCLUSTER_BEACON.") as receive,
-            asking(requests_of(cluster)) as (client,),
-            asking(requests_of(cluster), clients) as flooding,
-            Flood(flooding, 4) as flood,
-        ):
-            until(lambda: flood.served > 50 and flood.refused > 1000, "the flood")
-            events: list[Message] = []
-            for turn in range(10):
-                before = flood.served
+        until(lambda: all(client.ask("replay", shard=shard, after=300)["ok"] for shard in range(4)), "logs")
+        until(more_of(events, receive, 1200), "events")
+        before = rss_mib(cluster.pid)
+        with Flood(requests_of(cluster), clients, 4) as flood:
+            until(lambda: flood.served > 50 and flood.refused > 500 and flood.others > 500, "the flood")
+            for turn in range(12):
                 assert client.ask("status")["ok"] is True
-                presence = {"op": 3, "d": {"status": "idle"}}
-                assert client.ask("send", shard=turn % 4, payload=presence)["ok"] is True
+                if turn < 4:  # a second presence would have to wait, for Discord's sake
+                    presence = {"op": 3, "d": {"status": "idle"}}
+                    assert client.ask("send", shard=turn, payload=presence)["ok"] is True
+                served = flood.served
                 assert client.ask("replay", shard=turn % 4, limit=1)["ok"] is True
-                # In order of arrival, three times that which waited would have come first.
-                assert flood.served - before < clients * waiting
-                deadline = time.monotonic() + 0.5
-                while time.monotonic() < deadline:
-                    if (message := receive(0.1)) is not None:
-                        events.append(message)
-            assert flood.wrong == []
-        seen: dict[int, int] = {}
-        for message in events:
-            if message.name == "MESSAGE_CREATE":
-                assert seen.get(message.shard, message.header["prev"]) == message.header["prev"]
-                seen[message.shard] = message.header["offset"]
-        assert len(events) > 500
+                assert flood.served - served < 4 * clients  # one each, and what was on its way
+                until(more_of(events, receive, 100), "events")
+            grown = rss_mib(cluster.pid) - before
+            assert flood.wrong == 0
+        assert grown < 100.0
+        check_whole(events)
         assert {message.shard for message in events if message.name == "GWCLUSTER_BEACON"} == {0, 1, 2, 3}
+        assert cluster.stop() == 0
+
+
+def test_a_disk_that_hangs_holds_up_replays_and_nothing_else(tmp_path: Path) -> None:
+    quick = settings(rate=100.0, heartbeat_interval_ms=1000, heartbeat_tolerance=1.0)
+    events: list[Message] = []
+    with (
+        discord(quick) as sim,
+        running(tmp_path, sim.api) as cluster,
+        subscribed(cluster.events) as receive,
+        asking(requests_of(cluster), 2) as (client, patient),
+    ):
+        cluster.wait_ready()
+        hangs = cluster.state / "shards" / "0" / f"{10**9:020d}.log"
+        os.mkfifo(hangs)  # who opens it waits for somebody who writes
+        patient.post("replay", shard=0)
+        patient.post("replay", shard=1)
+        for turn in range(4):
+            assert client.ask("status")["ok"] is True
+            presence = {"op": 3, "d": {"status": "idle"}}
+            assert client.ask("send", shard=turn, payload=presence)["ok"] is True
+            until(more_of(events, receive, 300), "events")
+        assert not patient.socket.poll(0)
+        hangs_still = os.open(hangs, os.O_WRONLY)
+        hangs.unlink()
+        os.close(hangs_still)
+        assert [patient.answer()["id"] for _ in range(2)] == [1, 2]
+        check_whole(events)
         assert cluster.stop() == 0

@@ -11,7 +11,7 @@ from gwcluster.wire.control import CommandDone
 from gwcluster.wire.requests import Send
 
 STATUS_S: Final = 0.05
-"""Between two looks at how the cluster is, however often that is asked: with many shards a look takes time."""
+"""Between two looks at how the cluster is, however often that is asked; with many shards one takes time."""
 
 
 class ControlLoop:

@@ -44,8 +44,8 @@ PER_PASS: Final = 32
 """Requests that are read before answers get their turn."""
 
 REST_MS: Final = 2
-"""How long the desk rests where more than that come, unless it is called: Python runs one thread at a time, and
-who reads logs would wait for its turn again and again."""
+"""How long the desk rests where more than that come, unless it is called: Python runs one thread at a time,
+and who reads logs would wait for its turn again and again."""
 
 FIRST_RETRY_MS: Final = 2
 LAST_RETRY_MS: Final = 100
