@@ -13,8 +13,9 @@ import msgpack
 import zmq
 import zmq.asyncio
 
+from gwcluster.requests.back_office import Replays
 from gwcluster.requests.control_loop import ControlLoop
-from gwcluster.requests.desk import Desk, Replays
+from gwcluster.requests.desk import Desk
 from gwcluster.supervise.commands import Commands
 from gwcluster.wire.control import Command, Message
 from gwcluster.wire.requests import Replay, accepted

@@ -14,16 +14,15 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol
+from typing import Final
 
 import zmq
 
 from gwcluster.binding import bind, socket_files
+from gwcluster.requests.back_office import BackOffice, Replays
 from gwcluster.requests.clerk import Asker, Clerk
 from gwcluster.requests.control_loop import ControlLoop
 from gwcluster.requests.outbox import Outbox
-from gwcluster.wire.control import CommandDone
-from gwcluster.wire.requests import Replay, Send
 
 MAX_FRAME_BYTES: Final = 256 << 10
 """A client that sends a larger one loses its connection; up to it, what is too large is answered."""
@@ -57,44 +56,6 @@ SAY_S: Final = 60.0
 Socket = zmq.Socket[bytes]
 
 log = logging.getLogger(__name__)
-
-
-class Replays(Protocol):
-    """Who reads logs; see `gwcluster.requests.replay`."""
-
-    def serve(self, ask: Replay, answer: Callable[[bytes], None]) -> None:
-        """Call `answer` with the answer, once, in any thread."""
-
-    def close(self) -> None:
-        """Come to an end."""
-
-
-class _BackOffice:
-    """The control loop and who reads logs, as they are for the clerk: they call back in the desk's thread."""
-
-    def __init__(
-        self, control: ControlLoop, replays: Replays, post: Callable[[Callable[[], None]], None]
-    ) -> None:
-        self._control = control
-        self._replays = replays
-        self._post = post
-
-    @property
-    def is_ready(self) -> bool:
-        return self._control.commands is not None
-
-    def has_shard(self, shard: int) -> bool | None:
-        ids = self._control.ids
-        return None if ids is None else shard in ids
-
-    def send(self, ask: Send, done: Callable[[CommandDone], None]) -> None:
-        self._control.send(ask, lambda what: self._post(lambda: done(what)))
-
-    def status(self, told: Callable[[dict[str, Any]], None]) -> None:
-        self._control.status(lambda document: self._post(lambda: told(document)))
-
-    def read(self, ask: Replay, done: Callable[[bytes], None]) -> None:
-        self._replays.serve(ask, lambda body: self._post(lambda: done(body)))
 
 
 class Desk:
@@ -131,7 +92,7 @@ class Desk:
         self._say_dropped_at = float("-inf")
         self._replays = replays()
         self._clerk = Clerk(
-            _BackOffice(control, self._replays, self._post),
+            BackOffice(control, self._replays, self._post),
             answer=self._answer,
             is_behind=self._outbox.has,
         )
