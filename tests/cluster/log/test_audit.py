@@ -12,6 +12,7 @@ from gwcluster.log import SavedSession
 from gwcluster.log.audit import Audit
 from gwcluster.log.record import EVENT, START, encode, encode_hole
 from gwcluster.log.session_state import save
+from gwcluster.log.stretches import Whole, stretches
 from gwcluster.wire.events import Header, encode_header
 from support.shard_log import AT, BIG, Wall, damage, open_log, put, segments
 
@@ -233,6 +234,24 @@ def test_a_newer_format_is_an_error(tmp_path: Path) -> None:
     (tmp_path / f"{0:020d}.log").write_bytes(start)
     with pytest.raises(LogError, match="upgrade"):
         list(Audit(tmp_path).findings())
+
+
+def test_segments_may_expire_while_it_looks(tmp_path: Path) -> None:
+    first, second, *_ = a_log(tmp_path)
+    damage(first, lambda data: data.append(1))
+    found = Audit(tmp_path).findings()
+    assert next(found).file == first
+    second.unlink()
+    assert [finding.remark.what for finding in found] == ["offsets 4 to 7 were lost"]
+
+
+@pytest.mark.parametrize("left", [1, 8, 9, 43, 44, 45])
+def test_a_record_may_begin_anywhere_near_the_end_of_a_piece(tmp_path: Path, left: int) -> None:
+    (tmp_path / "x").write_bytes(
+        b"".join(encode(EVENT, b"", b"", bytes((1 << 20) - left - 44), 1, 0, 1, AT))
+        + b"".join(encode(EVENT, b"", b"", bytes(3 << 20), 1, 1, 2, AT))
+    )
+    assert [piece.entry.offset for piece in stretches(tmp_path / "x") if isinstance(piece, Whole)] == [0, 1]
 
 
 def test_memory_does_not_grow_with_the_log(tmp_path: Path) -> None:
