@@ -9,8 +9,10 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
+from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import aiohttp
@@ -268,9 +270,8 @@ class Cluster:
             crew.publish_counts()
             if self._means.monotonic() >= touch_at:
                 touch_at = self._means.monotonic() + TOUCH_S
-                for shard, view in crew.board.views.items():
-                    if view.state is ShardState.LIVE:
-                        touch(state.shard(shard), self._means.wall())
+                live = [shard for shard, view in crew.board.views.items() if view.state is ShardState.LIVE]
+                self._means.aside(partial(_touch, [state.shard(shard) for shard in live], self._means.wall()))
 
     async def _unless_stopped(self, asking: Coroutine[Any, Any, _Answer]) -> _Answer | None:
         """Return the answer, or None when we are asked to stop first."""
@@ -282,3 +283,8 @@ class Cluster:
         finally:
             answer.cancel()
             stopped.cancel()
+
+
+def _touch(folders: Sequence[Path], wall: float) -> None:
+    for folder in folders:
+        touch(folder, wall)

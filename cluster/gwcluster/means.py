@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from gwcluster.aside import Aside
 from gwcluster.config import Config
 from gwcluster.fanin import Fanin
 from gwcluster.requests.control_loop import ControlLoop
@@ -26,6 +27,7 @@ class Means:
         jitter: returns evenly distributed numbers from 0.0 to 1.0.
         nursery: makes the line to a nursery that is still to be started.
         fanin: binds the sockets through which events go, in a state folder.
+        aside: begins work that may hang on a disk, for which nobody waits; False: the last one still runs.
         desk: binds the socket at which requests are answered; replays come out of a state folder.
     """
 
@@ -34,6 +36,7 @@ class Means:
     jitter: Callable[[], float]
     nursery: Callable[[Listener], NurseryLink]
     fanin: Callable[[StateFolder], Fanin]
+    aside: Callable[[Callable[[], None]], bool]
     desk: Callable[[StateFolder, ControlLoop], Desk]
 
 
@@ -53,6 +56,7 @@ def real_means(config: Config, environ: Mapping[str, str]) -> Means:
         jitter=random.random,
         nursery=lambda listener: NurseryLink(listener, passed_on),
         fanin=lambda state: Fanin(state.fanin, events.bind, events.high_water_mark),
+        aside=Aside().run,
         desk=lambda state, control: Desk(
             requests.bind, control, lambda: Replays(state.shard), clock=time.monotonic
         ),

@@ -19,6 +19,7 @@ from gwcluster.wire.exits import WorkerExit
 from gwcluster.wire.notices import BEACON_INTERVAL_S
 from gwworker.bus_link import Control, Fanin
 from gwworker.clocks import Clocks
+from gwworker.disk import Disk
 from gwworker.drive import Drive
 from gwworker.outlet import Outlet
 
@@ -135,10 +136,12 @@ class InLoopWorker:
         except LogBusy:
             self._end_with(WorkerExit.BUSY)
             return
-        self.outlet = Outlet(job, self._writer, self._nursery.fanin, wall=self._nursery.wall)
+        disk = Disk(loop.time)
+        self.outlet = Outlet(job, self._writer, self._nursery.fanin, disk=disk, wall=self._nursery.wall)
         self.drive = Drive(
             job,
             writer=self._writer,
+            disk=disk,
             outlet=self.outlet,
             control=self._control,
             tls=NO_TLS,

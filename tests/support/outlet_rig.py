@@ -10,6 +10,7 @@ from typing import Any
 from gwcluster.log import Writer
 from gwcluster.wire.events import Header, decode_header, parse_topic
 from gwworker.bus_link import Fanin
+from gwworker.disk import Disk
 from gwworker.outlet import Outlet
 from support.jobs import job
 from support.shard_log import AT, open_log, segments
@@ -43,7 +44,7 @@ class Rig:
     def __init__(self, folder: Path, *, writer: Writer | None = None, **changed: Any) -> None:
         self.writer = open_log(folder) if writer is None else writer
         self.fanin = Pushed(folder)
-        self.outlet = Outlet(job(**changed), self.writer, self.fanin, wall=lambda: AT)
+        self.outlet = Outlet(job(**changed), self.writer, self.fanin, disk=Disk(lambda: AT), wall=lambda: AT)
 
     def dispatch(self, name: str, seq: int, payload: bytes | None = None) -> None:
         whole = payload or b'{"t":"%s","s":%d,"op":0,"d":{}}' % (name.encode(), seq)

@@ -214,6 +214,7 @@ class Scene:
             jitter=self.dice.random,
             nursery=nursery,
             fanin=lambda _: fanin,  # type: ignore[arg-type, return-value]
+            aside=_at_once,
             desk=lambda *_: _NoDesk(),  # type: ignore[arg-type]
         )
         assembled = asyncio.Event()
@@ -357,3 +358,8 @@ def stage(
         return scene
 
     return virtual_time.run(main())
+
+
+def _at_once(work: Callable[[], None]) -> bool:
+    work()
+    return True

@@ -20,6 +20,7 @@ from gwcluster.log.writer import Writer
 from gwcluster.wire.control import AskPermit, Command, Message, Permit, PermitUnused, PermitUsed, StateChanged
 from gwcluster.wire.exits import WorkerExit
 from gwworker.bus_link import Control, Fanin
+from gwworker.disk import Disk
 from gwworker.drive import Drive
 from gwworker.effects import Forget, Remember
 from gwworker.identity import saved_session
@@ -140,11 +141,13 @@ class Rig:
             port = next(iter(server.sockets)).getsockname()[1]
             shard_job = job(folder=str(self.folder), gateway_url=f"ws://127.0.0.1:{port}/", **self.changed)
             self.writer = open_log(self.folder)
-            self.outlet = Outlet(shard_job, self.writer, NoFanin(), wall=lambda: 0.0)
+            self.disk = Disk(asyncio.get_running_loop().time)
+            self.outlet = Outlet(shard_job, self.writer, NoFanin(), disk=self.disk, wall=lambda: 0.0)
             self.finished: list[WorkerExit] = []
             self.drive = Drive(
                 shard_job,
                 writer=self.writer,
+                disk=self.disk,
                 outlet=self.outlet,
                 control=self.control,
                 tls=NO_TLS,

@@ -258,3 +258,48 @@ def test_nothing_of_one_connection_is_left_for_the_next() -> None:
     assert heartbeat.latency_s is None
     assert heartbeat.tick(START + 110.0) is BEAT
     assert heartbeat.tick(START + 150.0) is ZOMBIE
+
+
+def test_who_can_not_read_beats_on_time_and_judges_nothing() -> None:
+    heartbeat = beating()
+    assert not heartbeat.blind(START + 19.9)
+    assert [heartbeat.blind(START + moment) for moment in (20.0, 20.1, 60.0, 100.0, 140.5)] == [
+        True, False, True, True, True,
+    ]  # fmt: skip
+    assert heartbeat.due == START + 180.5
+    heartbeat.stop()
+    assert not heartbeat.blind(START + 999.0)
+
+
+def test_who_can_read_again_has_an_interval_to_find_the_acks_that_wait() -> None:
+    heartbeat = beating()
+    heartbeat.tick(START + 20.0)
+    for moment in (60.0, 100.0):
+        assert heartbeat.blind(START + moment)
+    heartbeat.sighted(START + 139.0)
+    assert heartbeat.tick(START + 140.0) is BEAT
+    heartbeat.heard(START + 140.1)
+    for _ in range(4):
+        heartbeat.acked(START + 140.1)
+    assert heartbeat.acked_at == START + 140.1
+    assert heartbeat.tick(START + 180.0) is BEAT
+    assert heartbeat.tick(START + 220.0) is ZOMBIE
+
+
+def test_a_peer_that_was_gone_when_it_could_be_read_again_is_found_out_an_interval_later() -> None:
+    heartbeat = beating()
+    for moment in (20.0, 60.0, 100.0):
+        assert heartbeat.blind(START + moment)
+    heartbeat.sighted(START + 130.0)
+    assert heartbeat.tick(START + 140.0) is BEAT
+    assert heartbeat.tick(START + 180.0) is ZOMBIE
+
+
+def test_a_doubted_connection_is_not_judged_by_what_could_not_be_read() -> None:
+    heartbeat = beating(jitter=0.99)
+    assert heartbeat.doubt(START + 1.0)
+    heartbeat.sighted(START + 30.0)
+    assert heartbeat.due == pytest.approx(START + 39.6)
+    assert heartbeat.tick(START + 39.6) is BEAT
+    heartbeat.heard(START + 39.7)
+    assert heartbeat.tick(START + 40.0) is ALIVE

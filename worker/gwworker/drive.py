@@ -20,6 +20,8 @@ from gwcluster.wire import control as c
 from gwcluster.wire.exits import WorkerExit
 from gwworker.bus_link import Control
 from gwworker.commands import Commands
+from gwworker.disk import Disk
+from gwworker.effects import SendBeat
 from gwworker.events import (
     DialFailed,
     Doubted,
@@ -55,6 +57,7 @@ class Drive:
     """One shard: its session machine, its connection, its outlet and its line to the coordinator.
 
     Args:
+        disk: that of the log.
         jitter: returns a number from 0 up to 1, uniformly.
         wall: Unix seconds.
         finish: called once with the exit status when there is nothing left to do.
@@ -65,6 +68,7 @@ class Drive:
         job: c.Job,
         *,
         writer: Writer,
+        disk: Disk,
         outlet: Outlet,
         control: Control,
         tls: ssl.SSLContext,
@@ -74,11 +78,13 @@ class Drive:
         finish: Callable[[WorkerExit], None],
     ) -> None:
         self._writer = writer
+        self._disk = disk
         self._outlet = outlet
         self._wall = wall
         self._loop = asyncio.get_running_loop()
         self._clock = self._loop.time
-        saved = load(Path(job.folder))
+        with disk:
+            saved = load(Path(job.folder))
         self._session = Session(
             number=max(writer.session, saved.session if saved else 0),
             known=resumable(saved, job, writer.session) if saved else None,
@@ -92,6 +98,7 @@ class Drive:
             job,
             standing=self._standing,
             writer=writer,
+            disk=disk,
             outlet=outlet,
             control=control,
             line=self._line,
@@ -141,6 +148,17 @@ class Drive:
     def surprised(self, surprise: Slept | Doubted) -> None:
         """The machine was suspended, or its clock was moved."""
         self._feed(surprise)
+
+    # The log's disk doesn't answer, and this thread is stuck in it
+
+    def stand_in(self, now: float) -> None:
+        """Send the heartbeat that is due; see `Disk.stand_in`. What Discord says waits unread."""
+        if self._session.heartbeat.blind(now):
+            self._performer.perform(SendBeat())
+
+    def disk_answered(self) -> None:
+        """It does again."""
+        self._session.heartbeat.sighted(self._clock())
 
     # The link says
 
@@ -268,5 +286,5 @@ class Drive:
             identifies=self._performer.identifies,
             session=self._standing.number,
             offset=self._writer.next_offset - 1,
-            degraded=self._writer.degraded,
+            degraded=self._writer.degraded or self._disk.silence,
         )

@@ -145,6 +145,21 @@ class Heartbeat:
         self._note_sent(now)
         return Verdict.MISSED if missed else Verdict.BEAT
 
+    def blind(self, now: float) -> bool:
+        """Nothing can be read: say whether a beat is due, and judge nothing; it is taken for sent."""
+        if self._beat_at is None or now < self._beat_at:
+            return False
+        self._beat_at = now + self.interval_s
+        self._note_sent(now)
+        return True
+
+    def sighted(self, now: float) -> None:
+        """It can be read again. What waits unread may hold ACKs, so judging begins anew."""
+        if self._unacked_since is not None:
+            self._unacked_since = now
+        if self._judge_at is not None:
+            self._judge_at = now + _PROBE_S
+
     def _is_overdue(self, now: float) -> bool:
         since = self._unacked_since
         if since is None:

@@ -10,6 +10,7 @@ from gwcluster.wire.control import Job
 from gwcluster.wire.events import header_encoder, topic
 from gwcluster.wire.notices import BEACON, beacon
 from gwworker.bus_link import Fanin
+from gwworker.disk import Disk
 
 FLUSH_BYTES: Final = 1 << 20
 """Staged payload bytes at which a batch is written early, so that a burst can't pile up in memory."""
@@ -18,14 +19,21 @@ FLUSH_BYTES: Final = 1 << 20
 class Outlet:
     """Stages dispatches and notices, writes them in one go, then pushes them.
 
+    Args:
+        disk: that of the log.
+        wall: Unix seconds.
+
     Attributes:
         events: dispatches published.
     """
 
-    def __init__(self, job: Job, writer: Writer, fanin: Fanin, *, wall: Callable[[], float]) -> None:
+    def __init__(
+        self, job: Job, writer: Writer, fanin: Fanin, *, disk: Disk, wall: Callable[[], float]
+    ) -> None:
         self.events = 0
         self._writer = writer
         self._fanin = fanin
+        self._disk = disk
         self._wall = wall
         self._include = None if job.include is None else frozenset(job.include)
         self._exclude = frozenset(job.exclude)
@@ -58,7 +66,8 @@ class Outlet:
         """Write what is staged to the log, then push it."""
         if not self._staged:
             return
-        self._writer.flush()
+        with self._disk:
+            self._writer.flush()
         self._fanin.push(self._staged)
         self._staged.clear()
         self._staged_bytes = 0
@@ -69,7 +78,19 @@ class Outlet:
             session, seq = self._dropped
             self._dropped = None
             self._writer.mark(session, seq, self._wall())
-            self._writer.flush()
+            with self._disk:
+                self._writer.flush()
+
+    def tidy(self) -> None:
+        """Let the log do what time asks for."""
+        with self._disk:
+            self._writer.tidy(self._wall())
+
+    def retry(self) -> None:
+        """Write again what the disk refused, if it did; at most once a second."""
+        if self._writer.degraded is not None:
+            with self._disk:
+                self._writer.flush()
 
     def beacon(self, session: int) -> None:
         """Publish the last offset of each name, behind all that is staged; it is no event and not logged."""

@@ -17,6 +17,7 @@ from gwcluster.wire.exits import WorkerExit
 from gwcluster.wire.notices import SESSION_LOST, SHARD_STATE, session_lost, shard_state
 from gwworker import effects as do
 from gwworker.bus_link import Control
+from gwworker.disk import Disk
 from gwworker.identity import beat_payload, identify_payload, resume_payload, saved_session
 from gwworker.line import Line
 from gwworker.outlet import Outlet
@@ -34,6 +35,7 @@ class Performer:
         job: of the worker.
         standing: where the session machine stands.
         writer: of the shard's log; asked how far it is.
+        disk: that of the log.
         outlet: takes dispatches and notices.
         control: to the coordinator.
         line: to the gateway.
@@ -52,6 +54,7 @@ class Performer:
         *,
         standing: Standing,
         writer: Writer,
+        disk: Disk,
         outlet: Outlet,
         control: Control,
         line: Line,
@@ -64,6 +67,7 @@ class Performer:
         self._folder = Path(job.folder)
         self._standing = standing
         self._writer = writer
+        self._disk = disk
         self._outlet = outlet
         self._control = control
         self._line = line
@@ -134,19 +138,21 @@ class Performer:
     def _keep(self, effect: do.Remember | do.Forget) -> None:
         """Save or remove the session; a disk that refuses must not end a connection that works."""
         try:
-            if isinstance(effect, do.Remember):
-                save(self._folder, saved_session(self.job, effect))
-            else:
-                forget(self._folder)
+            with self._disk:
+                if isinstance(effect, do.Remember):
+                    save(self._folder, saved_session(self.job, effect))
+                else:
+                    forget(self._folder)
         except LogError as error:
             log.error("the session can't be kept for a restart: %s", error)
 
     @property
     def _seq(self) -> int | None:
         """The session's last seq in the log; while the log lacks even its READY, the last received."""
-        if self._standing.seq is None or self._writer.session != self._standing.number:
+        session, seq = self._writer.last_received  # at once: the writer may be at work in another thread
+        if self._standing.seq is None or session != self._standing.number:
             return self._standing.seq
-        return self._writer.seq
+        return seq
 
     def _report(self, report: do.Report) -> None:
         said = shard_state(self.job.shard, report.state, report.reason)

@@ -24,6 +24,7 @@ from gwcluster.wire.control import Job, Permit, Pulse, StateChanged, Unframer, e
 from gwcluster.wire.logline import LogLine
 from gwcluster.wire.logline import encode as encode_line
 from gwcluster.wire.notices import ShardState, beacon, shard_state
+from gwworker.disk import Disk
 from gwworker.effects import Remember
 from gwworker.events import Draining, Lost, Opened, Permitted, Resumed, Tick
 from gwworker.identity import beat_payload, identify_payload, resumable, resume_payload, saved_session
@@ -131,12 +132,15 @@ def _log(job: Job) -> None:
         new_epoch=lambda: "0" * 16,
         wall=lambda: 0.0,
     )
+    disk = Disk(lambda: 0.0)
     for seq in range(1, 4 * ROUNDS):
         writer.append("MESSAGE_CREATE", b"{}", session=1, seq=seq, at=0.0)
         writer.append(
             "GWCLUSTER_SHARD_STATE", shard_state(0, ShardState.LIVE, ""), session=1, seq=None, at=0.0
         )
-        writer.flush()
+        with disk:
+            writer.flush()
+        disk.look()
         beacon(writer.last_offsets, writer.floor)
     writer.sync()
     writer.tidy(0.0)

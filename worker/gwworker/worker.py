@@ -12,17 +12,20 @@ import socket
 import ssl
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import zmq
 
 from gwcluster.log.writer import LogBusy, Writer
-from gwcluster.wire.control import Job, Message
+from gwcluster.wire.control import Job, Message, Pulse
 from gwcluster.wire.exits import WorkerExit
 from gwcluster.wire.notices import BEACON_INTERVAL_S
 from gwworker.bus_link import Control, Fanin
 from gwworker.clocks import Clocks
+from gwworker.disk import Disk
 from gwworker.drive import Drive
 from gwworker.logs import log_to_pipe
 from gwworker.outlet import Outlet
@@ -34,6 +37,8 @@ BUSY_S: Final = 5.0
 CLOSE_S: Final = 2.0
 SYNC_INTERVAL_S: Final = 1.0
 TIDY_INTERVAL_S: Final = 60.0
+
+_NO_FIGURES: Final = Pulse(0, 0, 0, 0, 0, None, None, None, 0, 0, 0, -1, None)
 
 log = logging.getLogger(__name__)
 
@@ -62,24 +67,32 @@ class _Worker:
         self._job: asyncio.Future[Job] = asyncio.Future()
         self._finished: asyncio.Future[WorkerExit] = asyncio.Future()
         self._drive: Drive | None = None
+        self._disk = Disk(time.monotonic)
+        self._fanin: Fanin | None = None
+        self._pulse_at = 0.0
 
     async def run(self, end: socket.socket) -> WorkerExit:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._failed)
         loop.add_signal_handler(signal.SIGTERM, self._drain)
         control = Control(self._heard, self._orphaned)
+        disk = self._disk
+        disk.stand_in = partial(self._stand_in, control)
+        disk.answered = self._disk_answered
+        disk.watch()
         await control.attach(end)
         async with asyncio.timeout(JOB_S):
             job = await self._job
-        writer = await _open_log(job)
+        writer = await _open_log(job, disk)
         if writer is None:
             return WorkerExit.BUSY
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(1)
-        fanin = Fanin(context, job.fanin)
-        outlet = Outlet(job, writer, fanin, wall=time.time)
+        fanin = self._fanin = Fanin(context, job.fanin)
+        outlet = Outlet(job, writer, fanin, disk=disk, wall=time.time)
         drive = Drive(
             job,
             writer=writer,
+            disk=disk,
             outlet=outlet,
             control=control,
             tls=self._tls,
@@ -89,7 +102,7 @@ class _Worker:
             finish=self._finish,
         )
         self._drive = drive
-        keeper = loop.create_task(_keep_house(drive, writer, outlet, fanin, control))
+        keeper = loop.create_task(_keep_house(drive, writer, disk, outlet, fanin, control))
         keeper.add_done_callback(self._keeper_ended)
         drive.begin()
         status = await self._finished
@@ -98,7 +111,8 @@ class _Worker:
             await asyncio.wait([drive.link.closed], timeout=CLOSE_S)
             drive.link.abort()
         outlet.flush()
-        writer.close()
+        with disk:
+            writer.close()
         await fanin.close()
         context.term()
         return status
@@ -109,6 +123,20 @@ class _Worker:
                 self._job.set_result(message)
         elif self._drive is not None:
             self._drive.heard(message)
+
+    def _stand_in(self, control: Control, now: float) -> None:
+        """Do what can't wait until the disk answers: beats, and pulses that say what is the matter."""
+        if self._drive is not None:
+            self._drive.stand_in(now)
+        if now >= self._pulse_at:
+            self._pulse_at = now + BEACON_INTERVAL_S
+            drive, fanin = self._drive, self._fanin
+            figures = _NO_FIGURES if drive is None or fanin is None else drive.pulse(fanin.unpushed)
+            control.tell(replace(figures, degraded=self._disk.silence))
+
+    def _disk_answered(self) -> None:
+        if self._drive is not None:
+            self._drive.disk_answered()
 
     def _drain(self) -> None:
         if self._drive is None:
@@ -143,19 +171,20 @@ def _boot_time() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-async def _open_log(job: Job) -> Writer | None:
+async def _open_log(job: Job, disk: Disk) -> Writer | None:
     deadline = time.monotonic() + BUSY_S
     while True:
         try:
-            return Writer.open(
-                Path(job.folder),
-                shard=job.shard,
-                shards=job.shards,
-                retention_bytes=job.retention_bytes,
-                retention_age_s=job.retention_age_s,
-                new_epoch=lambda: secrets.token_hex(8),
-                wall=time.time,
-            )
+            with disk:
+                return Writer.open(
+                    Path(job.folder),
+                    shard=job.shard,
+                    shards=job.shards,
+                    retention_bytes=job.retention_bytes,
+                    retention_age_s=job.retention_age_s,
+                    new_epoch=lambda: secrets.token_hex(8),
+                    wall=time.time,
+                )
         except LogBusy as error:
             if time.monotonic() >= deadline:
                 log.error("another process writes this shard's log: %s", error)
@@ -163,7 +192,9 @@ async def _open_log(job: Job) -> Writer | None:
         await asyncio.sleep(0.02)
 
 
-async def _keep_house(drive: Drive, writer: Writer, outlet: Outlet, fanin: Fanin, control: Control) -> None:
+async def _keep_house(
+    drive: Drive, writer: Writer, disk: Disk, outlet: Outlet, fanin: Fanin, control: Control
+) -> None:
     """Sync, mark, beacon, pulse and tidy; the phase is random so that workers don't wake together."""
     loop = asyncio.get_running_loop()
     clocks = Clocks(monotonic=time.monotonic, boot=_boot_time, wall=time.time)
@@ -176,11 +207,12 @@ async def _keep_house(drive: Drive, writer: Writer, outlet: Outlet, fanin: Fanin
         if (surprise := clocks.look()) is not None:
             drive.surprised(surprise)
         outlet.mark()
+        outlet.retry()
         if writer.dirty and (syncing is None or syncing.done()):
-            syncing = loop.run_in_executor(thread, writer.sync)
+            syncing = loop.run_in_executor(thread, disk.sync, writer.sync)
         if loop.time() >= tidy_at:
             tidy_at = loop.time() + TIDY_INTERVAL_S
-            writer.tidy(time.time())
+            outlet.tidy()
         if loop.time() >= beacon_at:
             beacon_at = loop.time() + BEACON_INTERVAL_S  # who was stopped for long makes up for none
             drive.beacon()

@@ -43,7 +43,8 @@ class Writer:
         epoch: 16 hex digits, the identity of the log.
         next_offset: what the next event gets.
         last_offsets: event name to the offset of its last event, of the names that came lately.
-        session, seq: of the last *written* record that carries a seq; 0 and None before the first.
+        last_received: session and seq of the last *written* record that carries a seq; 0 and None before the
+            first. `session` and `seq` are its parts.
     """
 
     def __init__(self, state: State, chain: Chain, *, wall: Callable[[], float], backlog_bytes: int) -> None:
@@ -61,9 +62,8 @@ class Writer:
         self.epoch: Final = state.epoch
         self.next_offset = state.next_offset
         self.last_offsets = state.last_offsets
-        self.session = state.session
-        self.seq = state.seq
-        self._pending = (state.session, state.seq)
+        self.last_received: tuple[int, int | None] = (state.session, state.seq)
+        self._pending = self.last_received
 
     @classmethod
     def open(
@@ -119,6 +119,16 @@ class Writer:
             tail.close()
             raise
         return cls(state, chain, wall=wall, backlog_bytes=backlog_bytes)
+
+    @property
+    def session(self) -> int:
+        """See `last_received`."""
+        return self.last_received[0]
+
+    @property
+    def seq(self) -> int | None:
+        """See `last_received`."""
+        return self.last_received[1]
 
     @property
     def degraded(self) -> str | None:
@@ -213,7 +223,7 @@ class Writer:
         if self._refused_at is None:
             done = self._tail.put(data)
             if done == len(data):
-                self.session, self.seq = self._pending
+                self.last_received = self._pending
                 if self._tail.size >= self._chain.full_at:
                     self._rotate()
                 return
@@ -241,7 +251,7 @@ class Writer:
             if self._refused_at is not None:
                 _log.warning("the log of shard %d is written again", self._state.shard)
             self._refused_at = None
-            self.session, self.seq = self._pending
+            self.last_received = self._pending
         else:
             if self._refused_at is None:
                 _log.error("the log of shard %d can't be written: %s", self._state.shard, self._tail.refusal)
@@ -265,12 +275,12 @@ class Writer:
     def _take_seq(self, written: bytes) -> None:
         for entry in Scan(written):
             if entry.seq != NO_SEQ:
-                self.session, self.seq = entry.session, entry.seq
+                self.last_received = (entry.session, entry.seq)
 
     def _rotate(self) -> None:
         assert not self._staged, "a segment begins with the state of what is written"
         state = self._state
-        state.next_offset, state.session, state.seq = self.next_offset, self.session, self.seq
+        state.next_offset, (state.session, state.seq) = self.next_offset, self.last_received
         self._chain.rotate(state)
 
     def sync(self) -> None:
