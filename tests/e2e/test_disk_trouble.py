@@ -7,8 +7,10 @@ goes on with what is published, in order.
 from __future__ import annotations
 
 import contextlib
+import shutil
 import time
 from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,9 +20,9 @@ import pytest
 from gwcluster.log import Hole, Reader, Record
 from gwsimulator import Settings, ThreadedSimulator
 from support.asking import Asking, asking
-from support.cluster import Cluster, Message, running, subscribed, until
+from support.cluster import Cluster, Message, kill, running, subscribed, until
 from support.discord import discord
-from support.disks import empty, fill, freezing_disk, frozen, remount, small_disk
+from support.disks import bring_back, empty, fill, freezing_disk, frozen, immutable, small_disk, take_away
 
 pytestmark = pytest.mark.e2e
 
@@ -34,19 +36,22 @@ def settings() -> Settings:
         guilds=4,
         rate=10.0,
         max_concurrency=2,
-        heartbeat_interval_ms=4_000,
-        heartbeat_tolerance=0.75,  # of so short an interval, a second before somebody stands in is a lot
+        heartbeat_interval_ms=3_000,
+        heartbeat_tolerance=1.0,  # of so short an interval, a second before somebody stands in is a lot
     )
+
+
+GONE_WITH_THE_FOLDER = {"I8"}
+"""What was in it can't be had any more."""
 
 
 class Scene:
     """A cluster of two shards; the log of the first is on a disk of its own."""
 
-    def __init__(self, sim: ThreadedSimulator, cluster: Cluster, client: Asking, disk: Path) -> None:
+    def __init__(self, sim: ThreadedSimulator, cluster: Cluster, client: Asking) -> None:
         self.sim = sim
         self.cluster = cluster
         self.client = client
-        self.disk = disk
         self.received: list[Message] = []
         self.receive: Callable[[float], Message | None] = lambda seconds: None
         self.worker = cluster.workers(2)[0]
@@ -77,6 +82,13 @@ class Scene:
 
     def beats(self) -> int:
         return sum(beat.shard == 0 for beat in list(self.sim.ledger.beats))
+
+    def goes_on(self) -> None:
+        """Meanwhile: events are published, heartbeats sent, and the shard is live."""
+        beats = self.beats()
+        until(lambda: self.beats() > beats, "a beat in spite of the disk")
+        until(lambda: self.listen(0.5), "events that are published all the same")
+        assert self.view()["state"] == "live"
 
     def all_is_there(self) -> None:
         """The same worker in the same session; and what was published is in the log, once, in order."""
@@ -113,19 +125,20 @@ def until_in_log(folder: Path, offset: int) -> list[Record | Hole]:
 
 
 @contextlib.contextmanager
-def scene(folder: Path, disk: Path, excused: Collection[str] = (), **changed: str) -> Iterator[Scene]:
+def scene(folder: Path, disk: Path | None, excused: Collection[str] = (), **changed: str) -> Iterator[Scene]:
     """Run a cluster on a disk, until all shards are live and events flow.
 
     Args:
         folder: of everything else.
-        disk: of the first shard's log.
+        disk: of the first shard's log; None: the disk of everything else.
         excused: invariants that the disk's trouble may break.
         changed: settings of the cluster.
     """
     shards = folder / "state" / "shards"
     shards.mkdir(parents=True)
-    (disk / "log").mkdir(mode=0o700)
-    (shards / "0").symlink_to(disk / "log")
+    if disk is not None:
+        (disk / "log").mkdir(mode=0o700)
+        (shards / "0").symlink_to(disk / "log")
     with (
         discord(settings(), excused=excused) as sim,
         running(folder, sim.api, **changed) as cluster,
@@ -133,7 +146,7 @@ def scene(folder: Path, disk: Path, excused: Collection[str] = (), **changed: st
         subscribed(cluster.events) as receive,
     ):
         cluster.wait_ready()
-        found = Scene(sim, cluster, client, disk)
+        found = Scene(sim, cluster, client)
         found.receive = receive
         until(lambda: found.listen(0.1), "the first event")
         yield found
@@ -157,26 +170,56 @@ def test_a_disk_that_hangs_holds_up_no_heartbeat_and_costs_nothing(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("trouble", "end", "words"),
+    ("disk_of", "trouble", "end", "words"),
     [
-        (fill, empty, "No space left on device"),
-        (partial(remount, options="ro"), partial(remount, options="rw"), "Read-only file system"),
+        (small_disk, fill, empty, "No space left on device"),
+        # The kernel makes no disk read-only while a file on it is open for writing; but a file.
+        (freezing_disk, partial(immutable, on=True), partial(immutable, on=False), "Operation not permitted"),
     ],
     ids=["full", "read-only"],
 )
 def test_a_disk_that_refuses_costs_nothing_within_the_backlog(
-    tmp_path: Path, trouble: Callable[[Path], None], end: Callable[[Path], None], words: str
+    tmp_path: Path,
+    disk_of: Callable[[Path], AbstractContextManager[Path]],
+    trouble: Callable[[Path], None],
+    end: Callable[[Path], None],
+    words: str,
 ) -> None:
-    with small_disk(tmp_path, 2) as disk, scene(tmp_path, disk, SEQ_STANDS_STILL) as play:
+    with disk_of(tmp_path) as disk, scene(tmp_path, disk, SEQ_STANDS_STILL) as play:
         trouble(disk)
         play.until_degraded(words)
-        beats = play.beats()
-        until(lambda: play.beats() > beats, "a beat while the disk refuses")
-        assert play.listen(2.0) > 5, "events are published all the same"
-        assert play.view()["state"] == "live"
+        play.goes_on()
         end(disk)
         play.until_well()
         play.all_is_there()
         assert play.complete
         assert "the log of shard 0 can't be written" in play.cluster.text()
         assert "the log of shard 0 is written again" in play.cluster.text()
+
+
+def test_a_disk_that_is_taken_away_and_comes_back_costs_nothing(tmp_path: Path) -> None:
+    with freezing_disk(tmp_path) as disk, scene(tmp_path, disk, SEQ_STANDS_STILL) as play:
+        device = take_away(disk)
+        play.until_degraded("the log's folder is gone")
+        play.goes_on()
+        bring_back(disk, device)
+        play.until_well()
+        play.all_is_there()
+        assert play.complete
+        assert "the log of shard 0 has a folder again" in play.cluster.text()
+
+
+def test_a_folder_that_is_removed_is_made_again_with_the_session_in_it(tmp_path: Path) -> None:
+    folder = tmp_path / "state" / "shards" / "0"
+    with scene(tmp_path, None, {*SEQ_STANDS_STILL, *GONE_WITH_THE_FOLDER}) as play:
+        shutil.rmtree(folder)
+        folder.write_text("in the way")
+        play.until_degraded("the log's folder is gone")
+        play.goes_on()
+        folder.unlink()
+        play.until_well()
+        play.all_is_there()
+        until((folder / "session.json").exists, "the session")
+        kill(play.worker)
+        until(lambda: play.view()["resumes"] == 1, "a worker that resumes")
+        assert play.view()["identifies"] == 0

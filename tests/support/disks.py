@@ -20,7 +20,7 @@ def _did(*command: str | Path) -> bool:
 
 
 @contextlib.contextmanager
-def small_disk(folder: Path, size_mib: int) -> Iterator[Path]:
+def small_disk(folder: Path, size_mib: int = 2) -> Iterator[Path]:
     """Mount a file system in memory; skip the test where that isn't allowed."""
     disk = folder / "disk"
     disk.mkdir()
@@ -63,9 +63,24 @@ def frozen(disk: Path) -> Iterator[None]:
         assert _did("fsfreeze", "-u", disk), "the disk can't be thawed"
 
 
-def remount(disk: Path, options: str) -> None:
-    """Change how the disk is mounted."""
-    assert _did("mount", "-o", f"remount,{options}", disk), f"can't remount with {options}"
+def immutable(disk: Path, *, on: bool) -> None:
+    """Let every write to a segment fail, also to one that is open."""
+    for path in disk.rglob("*.log"):
+        assert _did("chattr", "+i" if on else "-i", path), f"can't change {path}"
+
+
+def take_away(disk: Path) -> str:
+    """Unmount the disk from under whoever uses it; return what was mounted."""
+    device = subprocess.run(
+        ["findmnt", "-n", "-o", "SOURCE", disk], capture_output=True, text=True, check=True, timeout=30
+    ).stdout.strip()
+    assert _did("umount", "-l", disk), "the disk can't be unmounted"
+    return device
+
+
+def bring_back(disk: Path, device: str) -> None:
+    """Mount it again."""
+    assert _did("mount", device, disk), "the disk can't be mounted again"
 
 
 def fill(disk: Path) -> None:

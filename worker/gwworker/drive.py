@@ -80,6 +80,7 @@ class Drive:
         self._writer = writer
         self._disk = disk
         self._outlet = outlet
+        self._moves = writer.moves
         self._wall = wall
         self._loop = asyncio.get_running_loop()
         self._clock = self._loop.time
@@ -102,6 +103,7 @@ class Drive:
             outlet=outlet,
             control=control,
             line=self._line,
+            saved=saved,
             finish=finish,
         )
         self._sender = Sender(
@@ -155,6 +157,13 @@ class Drive:
         """Send the heartbeat that is due; see `Disk.stand_in`. What Discord says waits unread."""
         if self._session.heartbeat.blind(now):
             self._performer.perform(SendBeat())
+
+    def mind_disk(self) -> None:
+        """Have written what the disk refused; to be called once a second."""
+        self._outlet.retry()
+        if self._writer.moves != self._moves:
+            self._moves = self._writer.moves
+            self._performer.keep_again()
 
     def disk_answered(self) -> None:
         """It does again."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import assert_never
 
 from gwcluster.errors import LogError
-from gwcluster.log.session_state import forget, save
+from gwcluster.log.session_state import SavedSession, forget, save
 from gwcluster.log.writer import Writer
 from gwcluster.wire import control as c
 from gwcluster.wire.exits import WorkerExit
@@ -39,6 +39,7 @@ class Performer:
         outlet: takes dispatches and notices.
         control: to the coordinator.
         line: to the gateway.
+        saved: session that is kept beside the log.
         finish: called with the exit status when there is nothing left to do.
 
     Attributes:
@@ -46,6 +47,7 @@ class Performer:
         at_hand: the dispatch that is fed to the machine, its payload and the Unix seconds at which it came.
         resumes: RESUMEs sent.
         identifies: IDENTIFYs sent.
+        saved: the session as it is kept beside the log, None without one.
     """
 
     def __init__(
@@ -58,12 +60,14 @@ class Performer:
         outlet: Outlet,
         control: Control,
         line: Line,
+        saved: SavedSession | None,
         finish: Callable[[WorkerExit], None],
     ) -> None:
         self.job = job
         self.at_hand: tuple[Dispatch, bytes, float] | None = None
         self.resumes = 0
         self.identifies = 0
+        self.saved = saved
         self._folder = Path(job.folder)
         self._standing = standing
         self._writer = writer
@@ -138,11 +142,22 @@ class Performer:
     def _keep(self, effect: do.Remember | do.Forget) -> None:
         """Save or remove the session; a disk that refuses must not end a connection that works."""
         try:
+            self.saved = saved_session(self.job, effect) if isinstance(effect, do.Remember) else None
             with self._disk:
-                if isinstance(effect, do.Remember):
-                    save(self._folder, saved_session(self.job, effect))
+                if self.saved is not None:
+                    save(self._folder, self.saved)
                 else:
                     forget(self._folder)
+        except LogError as error:
+            log.error("the session can't be kept for a restart: %s", error)
+
+    def keep_again(self) -> None:
+        """The log's folder is another one: save the session there, too."""
+        if self.saved is None:
+            return
+        try:
+            with self._disk:
+                save(self._folder, self.saved)
         except LogError as error:
             log.error("the session can't be kept for a restart: %s", error)
 

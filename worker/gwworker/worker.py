@@ -207,7 +207,7 @@ async def _keep_house(
         if (surprise := clocks.look()) is not None:
             drive.surprised(surprise)
         outlet.mark()
-        outlet.retry()
+        drive.mind_disk()
         if writer.dirty and (syncing is None or syncing.done()):
             syncing = loop.run_in_executor(thread, disk.sync, writer.sync)
         if loop.time() >= tidy_at:

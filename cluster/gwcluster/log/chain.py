@@ -7,8 +7,10 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from gwcluster.errors import LogError
+from gwcluster.log.lock import LogBusy, take_folder
 from gwcluster.log.retention import PARTS, count_expired, segment_bytes
-from gwcluster.log.segments import Segment, create_segment
+from gwcluster.log.segments import Segment, create_segment, list_segments
 from gwcluster.log.state import State, encode_start
 from gwcluster.log.tail import NO_ROOM, Tail
 
@@ -80,6 +82,36 @@ class Chain:
             self.full_at = self.tail.size + self._segment_bytes // PARTS
             return
         self.retain(self._wall())
+
+    def settle(self, state: State) -> None:
+        """Begin a segment with `state` in the folder that is where the log's folder should be by now.
+
+        Raises:
+            LogError: another process writes there, or something else is there.
+            OSError: the disk refuses.
+        """
+        try:
+            lock = take_folder(self._folder)
+        except LogBusy:
+            if (held := self.tail.held(self._folder)) is None:
+                raise
+            lock = held
+        try:
+            found = list_segments(self._folder)
+            if found and found[-1].first > state.next_offset:
+                raise LogError(f"{self._folder} holds another log")
+            now = self._wall()
+            start = encode_start(state, now)
+            fd = create_segment(self._folder, state.next_offset, start)
+        except BaseException:
+            os.close(lock)
+            raise
+        path = self._folder / f"{state.next_offset:020d}.log"
+        kept = [segment for segment in found if segment.first < state.next_offset]
+        self._segments = [*kept, Segment(state.next_offset, path, len(start), now)]
+        self.tail.move(lock)
+        self.tail.go_on_in(fd, state.next_offset, len(start))
+        self.full_at = self._full_bytes
 
     def is_aged(self, next_offset: int, now: float) -> bool:
         """Whether the newest segment holds events and was begun so long ago that age asks for another."""

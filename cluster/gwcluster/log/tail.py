@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
 import threading
+from pathlib import Path
 from typing import Final
 
 from gwcluster.log.record import Scan
@@ -13,6 +15,9 @@ from gwcluster.log.recovery import UNRECORDED_MODE
 
 NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 """Refusals that the removal of an old segment can cure."""
+
+STALE: Final = frozenset({errno.EIO, errno.EROFS, errno.ESTALE, errno.ENODEV, errno.ENXIO, errno.ENOTCONN})
+"""Refusals behind which another disk may have taken this one's place."""
 
 _RETIRED_LIMIT: Final = 8
 
@@ -26,6 +31,7 @@ class Tail:
         size: bytes of whole records in the segment.
         refusal: what the disk said to the last write, or None.
         sync_refusal: what it said to the last sync, or None.
+        astray: the segment isn't in its folder any more, as far as the last look showed.
         durable_first: first offset of the newest segment whose beginning is known to be on the disk, or -1.
     """
 
@@ -33,6 +39,7 @@ class Tail:
         "_fd",
         "_first",
         "_flagged",
+        "_folder",
         "_folder_fd",
         "_fresh",
         "_retired",
@@ -41,13 +48,15 @@ class Tail:
         "_syncing",
         "_torn",
         "_written",
+        "astray",
         "durable_first",
         "refusal",
         "size",
         "sync_refusal",
     )
 
-    def __init__(self, folder_fd: int) -> None:
+    def __init__(self, folder: Path, folder_fd: int) -> None:
+        self._folder = folder
         self._folder_fd = folder_fd
         self._fd = -1
         self._first = -1
@@ -63,6 +72,7 @@ class Tail:
         self.refusal: OSError | None = None
         self.sync_refusal: OSError | None = None
         self.durable_first = -1
+        self.astray = False
 
     @property
     def dirty(self) -> bool:
@@ -77,7 +87,7 @@ class Tail:
             self._fd, self._first, self.size = fd, first, size
             self._written += 1
             self._fresh = True
-        self._torn = self._flagged = False
+        self._torn = self._flagged = self.astray = False
         if len(self._retired) > _RETIRED_LIMIT:
             self.sync()
 
@@ -130,6 +140,34 @@ class Tail:
             # A disk that refuses even this can't be helped; a successor could not write to it either.
             self.refusal = self.refusal or error
 
+    def move(self, folder_fd: int) -> None:
+        """Hold the lock of another folder from now on, and let go of the one so far."""
+        with self._syncing, self._swap:
+            os.close(self._folder_fd)
+            self._folder_fd = folder_fd
+            self.durable_first = -1
+
+    def held(self, folder: Path) -> int | None:
+        """Return one more descriptor of the lock that is held, None if it is another folder's."""
+        if os.path.samestat(os.fstat(self._folder_fd), folder.stat()):
+            return os.dup(self._folder_fd)
+        return None
+
+    def look(self, fd: int, first: int) -> None:
+        """See whether the segment behind `fd` is where readers look for it."""
+        try:
+            self.astray = not os.path.samestat(os.fstat(fd), (self._folder / f"{first:020d}.log").stat())
+        except OSError:
+            self.astray = True
+
+    def look_again(self) -> None:
+        """See whether the segment is where it was, or another disk is there after a refusal."""
+        self.look(self._fd, self._first)
+        if not self.astray and self.refusal is not None and self.refusal.errno in STALE:
+            with contextlib.suppress(OSError):  # then it is this very disk that refuses
+                os.close(os.open(self._folder / f"{self._first:020d}.log", os.O_WRONLY | os.O_CLOEXEC))
+                self.astray = True
+
     def sync(self) -> None:
         """Return when all that was written before this call is on the disk; `sync_refusal` says if not."""
         with self._syncing:
@@ -158,6 +196,8 @@ class Tail:
                 self._fresh = self._fresh or fresh
             else:
                 self._synced, self.durable_first, self.sync_refusal = goal, first, None
+                if first == self._first:
+                    self.look(fd, first)
             finally:
                 for each in (*retired, fd):
                     os.close(each)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 from zlib import crc32
@@ -43,6 +44,8 @@ class Writer:
         epoch: 16 hex digits, the identity of the log.
         next_offset: what the next event gets.
         last_offsets: event name to the offset of its last event, of the names that came lately.
+        moves: how often the log had to go on in another folder, since its own was gone; nothing else of the
+            folder is in the new one.
         last_received: session and seq of the last *written* record that carries a seq; 0 and None before the
             first. `session` and `seq` are its parts.
     """
@@ -58,6 +61,9 @@ class Writer:
         self._names: dict[str, tuple[bytes, bytes]] = {}
         self._staged: list[bytes] = []
         self._refused_at: float | None = None
+        self._strayed_at: float | None = None
+        self._stray: Exception | None = None
+        self.moves = 0
         self._closed = False
         self.epoch: Final = state.epoch
         self.next_offset = state.next_offset
@@ -96,7 +102,7 @@ class Writer:
             LogError: the disk refuses, or a newer gwcluster wrote the log.
         """
         try:
-            tail = Tail(take_folder(folder))
+            tail = Tail(folder, take_folder(folder))
         except OSError as error:
             raise LogError(f"can't open the log in {folder}: {error}") from error
         try:
@@ -133,6 +139,8 @@ class Writer:
     @property
     def degraded(self) -> str | None:
         """Why events are missing from the disk at present, or None when all is well."""
+        if self._tail.astray:
+            return f"the log's folder is gone, and there is no other yet: {self._stray or 'looking'}"
         if self._refused_at is not None:
             return f"the log can't be written: {self._tail.refusal}"
         if self._tail.sync_refusal is not None:
@@ -214,6 +222,11 @@ class Writer:
         While the disk refuses, what is staged is kept in memory, the oldest of it is forgotten beyond the
         bound, and a flush tries again at most once a second.
         """
+        if self._tail.astray:
+            self._keep_staged()
+            self._settle()
+        elif self._strayed_at is not None:
+            self._settled()
         if not self._staged:
             if self._refused_at is not None and self._is_retry_due(self._refused_at):
                 self._drain()
@@ -242,6 +255,8 @@ class Writer:
     def _drain(self) -> None:
         """Write what was refused; if there is no room, once more without the oldest segment."""
         drained = self._put_backlog()
+        if not drained:
+            self._tail.look_again()
         refusal = self._tail.refusal
         if refusal is not None and refusal.errno in NO_ROOM and self._chain.drop_oldest():
             drained = self._put_backlog()
@@ -277,6 +292,47 @@ class Writer:
             if entry.seq != NO_SEQ:
                 self.last_received = (entry.session, entry.seq)
 
+    def _settle(self) -> None:
+        """Go on in the folder that is where the log's should be, once there is one."""
+        now = self._wall()
+        if self._strayed_at is not None and abs(now - self._strayed_at) < RETRY_AFTER_S:
+            return
+        if self._strayed_at is None:
+            _log.error("the log's folder of shard %d is gone", self._state.shard)
+        self._strayed_at = now
+        self._tail.look_again()
+        if self._tail.astray:
+            try:
+                self._chain.settle(self._written())
+            except (LogError, OSError) as error:
+                self._stray = error
+                return
+            self.moves += 1
+        self._settled()
+
+    def _settled(self) -> None:
+        _log.warning("the log of shard %d has a folder again", self._state.shard)
+        self._strayed_at = self._stray = None
+        if self._refused_at is not None:
+            self._drain()
+
+    def _written(self) -> State:
+        """Return the state as of the last event that isn't waiting."""
+        session, seq = self.last_received
+        waiting = self._backlog.first
+        end = self.next_offset if waiting is None else waiting
+        before = {name: last for name, last in self._backlog.names_before().items() if last is not None}
+        names = {name: last for name, last in (self.last_offsets | before).items() if last < end}
+        return replace(self._state, next_offset=end, session=session, seq=seq, last_offsets=names)
+
+    def _keep_staged(self) -> None:
+        """Let what is staged wait for a folder; a successor must not give the same offsets away again."""
+        if self._staged:
+            self._backlog.keep(b"".join(self._staged))
+            self._staged.clear()
+            self._refused_at = self._refused_at or self._wall()
+            self._tail.flag(unrecorded=True)
+
     def _rotate(self) -> None:
         assert not self._staged, "a segment begins with the state of what is written"
         state = self._state
@@ -293,7 +349,7 @@ class Writer:
     def tidy(self, now: float) -> None:
         """Do at Unix second `now` what time asks for; call it about once a minute, or more often."""
         self.flush()
-        if self._refused_at is None and self._chain.is_aged(self.next_offset, now):
+        if self._refused_at is None and not self._tail.astray and self._chain.is_aged(self.next_offset, now):
             self._rotate()
         self._chain.retain(now)
 

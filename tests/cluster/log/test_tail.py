@@ -15,7 +15,7 @@ MARK = b"".join(encode(MARKER, b"", b"", b"", 1, 0, 1, 10_000.0))
 
 
 def open_tail(folder: Path) -> Tail:
-    tail = Tail(os.open(folder, os.O_RDONLY))
+    tail = Tail(folder, os.open(folder, os.O_RDONLY))
     tail.go_on_in(os.open(folder / "a", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), 0, 0)
     return tail
 
