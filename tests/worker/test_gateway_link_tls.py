@@ -1,12 +1,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import queue
 import ssl
+import threading
+import time
 
 import pytest
 import trustme
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
 
+from gwworker.disk import Disk
 from gwworker.gateway_link import GatewayLink
 from support.link_rig import AGENT, Heard
 
@@ -60,3 +66,77 @@ def test_a_certificate_of_another_host_is_a_failed_dial(authority: trustme.CA) -
     heard = asyncio.run(outcome(trusting(authority), certificate, "localhost"))
     assert [news[0] for news in heard.news] == ["dial failed"]
     assert "certificate" in str(heard.news[0][1])
+
+
+class Gateway(threading.Thread):
+    """A gateway over TLS on a loop of its own, which says hello and notes what it gets."""
+
+    def __init__(self, certificate: trustme.LeafCert) -> None:
+        super().__init__()
+        self.got: queue.Queue[str | bytes] = queue.Queue()
+        self.port: queue.Queue[int] = queue.Queue()
+        self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        certificate.configure_cert(self._tls)
+
+    def run(self) -> None:
+        asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
+        over = asyncio.Event()
+
+        async def gateway(peer: ServerConnection) -> None:
+            await peer.send("hello")
+            with contextlib.suppress(ConnectionClosed):
+                while True:
+                    self.got.put(await peer.recv())
+            over.set()
+
+        async with serve(gateway, "127.0.0.1", 0, ssl=self._tls, close_timeout=1.0) as server:
+            self.port.put(next(iter(server.sockets)).getsockname()[1])
+            await over.wait()
+
+
+def test_another_thread_can_send_while_the_loop_is_stuck_in_a_message(authority: trustme.CA) -> None:
+    gateway = Gateway(authority.issue_cert("localhost"))
+    gateway.start()
+    port = gateway.port.get(timeout=20)
+    clock = iter(range(10_000, 20_000))
+    disk = Disk(lambda: next(clock))
+    got: list[str | bytes] = []
+
+    async def stay() -> None:
+        heard = Heard()
+        url = f"wss://localhost:{port}/"
+        link = GatewayLink(url, tls=trusting(authority), listener=heard, user_agent=AGENT)
+
+        def hang(link: GatewayLink) -> None:
+            with disk:
+                got.append(gateway.got.get(timeout=20))  # as a disk that answers only when the beat is there
+            link.send(b"afterwards")
+
+        heard.answer = hang
+
+        def stand_in(now: float) -> None:
+            link.send(b"beat")
+
+        def look() -> None:
+            while not got:
+                disk.look()
+                time.sleep(0.01)
+
+        disk.stand_in = stand_in
+        looking = threading.Thread(target=look, daemon=True)
+        looking.start()
+        await heard.until(lambda heard: heard.messages)
+        got.append(await asyncio.to_thread(gateway.got.get, timeout=20))
+        while got[-1] == "beat":
+            got.append(await asyncio.to_thread(gateway.got.get, timeout=20))
+        link.hang_up(4900)
+        await link.closed
+        assert heard.news == [("opened",), ("lost", None)]
+        looking.join()
+
+    asyncio.run(stay())
+    gateway.join()
+    assert (got[0], got[-1]) == ("beat", "afterwards")
+    assert set(got) == {"beat", "afterwards"}
