@@ -1,0 +1,152 @@
+"""The example bot, with the real discord.py, fed by a real cluster."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from gwsimulator import Settings, ThreadedSimulator
+from support.cluster import kill, running, until
+from support.discord import discord
+from support.message_rest import MessageRest
+
+pytestmark = pytest.mark.e2e
+
+PROGRAM: Final = Path(__file__).parents[1] / "support" / "feed_bot.py"
+SETTINGS: Final = Settings(shards=2, guilds=6, max_concurrency=2, buffer_events=10_000)
+BREAKS: Final = {"user_agent"}
+"""discord.py writes `(url version)`, without the comma."""
+
+
+class Bot:
+    """The bot in a process of its own; may be started several times.
+
+    Attributes:
+        lines: what it printed, and logged.
+    """
+
+    def __init__(self, folder: Path, api: str) -> None:
+        self.lines: list[str] = []
+        self._folder = folder
+        self._api = api
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", str(PROGRAM), self._api],
+            cwd=self._folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self._reader = threading.Thread(target=self._read, args=[self.process])
+        self._reader.start()
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self._reader.join()
+
+    def _read(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdout is not None
+        with process.stdout as out:
+            self.lines += (line.rstrip("\n") for line in out)
+
+    def messages(self, shard: int) -> list[str]:
+        start = f"message {shard} "
+        return [line.split()[2] for line in self.lines if line.startswith(start)]
+
+    def wait_for(self, line: str, times: int = 1) -> None:
+        def there() -> bool:
+            assert self.process.poll() is None, "\n".join(self.lines[-60:])
+            return self.lines.count(line) >= times
+
+        try:
+            until(there, line)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; it said:\n" + "\n".join(self.lines[-60:])) from None
+
+
+def said(sim: ThreadedSimulator, shard: int) -> list[str]:
+    """Return the ids of all messages on a shard."""
+    records = sim.ledger.dispatches(shard=shard, name="MESSAGE_CREATE")
+    return [json.loads(record.payload or b"")["d"]["id"] for record in records]
+
+
+def guilds_of(sim: ThreadedSimulator, shard: int) -> list[dict[str, Any]]:
+    records = sim.ledger.dispatches(shard=shard, name="GUILD_CREATE")
+    return [json.loads(record.payload or b"")["d"] for record in records]
+
+
+def command(sim: ThreadedSimulator, guild: dict[str, Any], content: str, number: int) -> int:
+    """Have a member write something; return the channel's id."""
+    sim.emit_random(0, 30)
+    template = json.loads(sim.ledger.dispatches(shard=0, name="MESSAGE_CREATE")[-1].payload or b"")["d"]
+    channel = guild["channels"][0]["id"]
+    author = guild["members"][0]["user"] | {"bot": False}
+    message = {**template, "id": str(10**18 + number), "content": content, "author": author}
+    message |= {"guild_id": guild["id"], "channel_id": channel, "webhook_id": None}
+    del message["webhook_id"]
+    sim.emit("MESSAGE_CREATE", message, shard=(int(guild["id"]) >> 22) % 2)
+    return int(channel)
+
+
+@contextmanager
+def bot_of(folder: Path, sim: ThreadedSimulator) -> Iterator[tuple[Bot, MessageRest]]:
+    with MessageRest(sim) as rest:
+        bot = Bot(folder, rest.api)
+        bot.start()
+        try:
+            yield bot, rest
+        finally:
+            bot.end()
+
+
+def test_a_discord_py_bot_that_joins_late_has_its_cache_its_events_and_its_voice(tmp_path: Path) -> None:
+    with discord(SETTINGS, violated=BREAKS) as sim, running(tmp_path, sim.api) as cluster:
+        cluster.wait_ready()
+        for shard in (0, 1):
+            sim.emit_random(shard, 40)  # before it is there, and not for it
+        until(lambda: len(cluster.logged()) > 80, "a log")
+        with bot_of(tmp_path, sim) as (bot, rest):
+            bot.wait_for("ready: 6 guilds on 2 shards")
+            assert bot.messages(0) == bot.messages(1) == []
+            assert [line for line in bot.lines if line.startswith("type ")] == []
+            assert len([line for line in bot.lines if line.startswith("available ")]) == 6
+            assert {"shard_ready 0", "shard_ready 1"} <= set(bot.lines)
+
+            before = [len(said(sim, shard)) for shard in (0, 1)]
+            for shard in (0, 1):
+                sim.emit_random(shard, 40)
+            for shard in (0, 1):
+                until(lambda shard=shard: bot.messages(shard) == said(sim, shard)[before[shard] :], "messages")
+            assert "type MESSAGE_CREATE" in bot.lines
+
+            guild = guilds_of(sim, 0)[0]
+            channel = command(sim, guild, "!guild", 1)
+            until(lambda: rest.messages, f"an answer: {bot.lines[-20:]}")
+            (to, text), *_ = rest.messages
+            assert to == channel
+            assert text.startswith(
+                f"{guild['name']}: {len(guild['channels'])} channels, {len(guild['roles'])} roles, "
+            )
+
+            command(sim, guild, "!play chess", 2)
+            voice = next(one for one in guild["channels"] if one["type"] == 2)
+            command(sim, guild, f"!join {voice['id']}", 3)
+            command(sim, guild, "!find user", 4)
+            until(lambda: len(rest.messages) >= 2, f"the members: {bot.lines[-20:]}")
+            sent = {record.op: (record.shard, record.d) for record in sim.ledger.commands}
+            until(lambda: {3, 4, 8} <= {record.op for record in sim.ledger.commands}, "the commands")
+            presences = [one for one in sim.ledger.commands if one.op == 3]
+            until(lambda: len([one for one in sim.ledger.commands if one.op == 3]) >= 2, "both presences")
+            assert presences
+            assert sent
+        assert cluster.stop() == 0

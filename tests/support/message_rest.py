@@ -1,0 +1,85 @@
+"""REST for bots that answer (does): a simulator's, and in front of it what that hasn't."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from types import TracebackType
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+
+from gwsimulator import ThreadedSimulator
+
+
+class MessageRest:
+    """Takes messages, knows guilds, and hands every other question on to a simulator.
+
+    Attributes:
+        api: its address.
+        messages: channel id and content of each message that was sent.
+        calls: paths of all requests.
+    """
+
+    def __init__(self, sim: ThreadedSimulator) -> None:
+        self.api = ""
+        self.messages: list[tuple[int, str]] = []
+        self.calls: list[str] = []
+        self._sim = sim
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+
+    def __enter__(self) -> MessageRest:
+        self._thread.start()
+        self._do(self._begin())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._do(self._end())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _do(self, work: Any) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+
+    async def _begin(self) -> None:
+        self._client = aiohttp.ClientSession()
+        app = web.Application()
+        app.router.add_post("/api/v10/channels/{channel}/messages", self._message)
+        app.router.add_get("/api/v10/{path:.*}", self._hand_on)
+        self._runner = web.AppRunner(app)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        host, port = self._runner.addresses[0][:2]
+        self.api = f"http://{host}:{port}/api/v10"
+
+    async def _end(self) -> None:
+        await self._runner.cleanup()
+        await self._client.close()
+
+    async def _message(self, request: web.Request) -> web.Response:
+        self.calls.append(request.path)
+        sent, channel = await request.json(), request.match_info["channel"]
+        self.messages.append((int(channel), sent["content"]))
+        return web.json_response(
+            {
+                **{"id": "1", "channel_id": channel, "content": sent["content"], "type": 0, "flags": 0},
+                **{"author": self._sim.world.bot, "timestamp": "2026-01-01T12:00:00+00:00", "tts": False},
+                **{"edited_timestamp": None, "mention_everyone": False, "pinned": False},
+                **{name: [] for name in ("mentions", "mention_roles", "attachments", "embeds", "components")},
+            }
+        )
+
+    async def _hand_on(self, request: web.Request) -> web.Response:
+        self.calls.append(request.path)
+        headers = {name: request.headers[name] for name in ("Authorization", "User-Agent")}
+        url = f"{self._sim.api}/{request.match_info['path']}"
+        async with self._client.get(url, headers=headers) as answer:
+            return web.Response(
+                body=await answer.read(), status=answer.status, content_type="application/json"
+            )
