@@ -174,10 +174,13 @@ class Socket(DiscordWebSocket):
         """
         if self._debug:
             self._dispatch("socket_raw_send", data)
+        payload = json.loads(data)
+        if payload["op"] == self.PRESENCE:
+            payload["d"]["since"] = int(payload["d"]["since"] or 0)  # discord.py makes it 0.0
         give_up_at = self.loop.time() + PATIENCE_S
         while True:
             try:
-                await self._cluster.send(json.loads(data), shard=self.shard_id)
+                await self._cluster.send(payload, shard=self.shard_id)
             except gwcluster.SendRefused as refused:
                 wait_s = refused.retry_after
                 if wait_s is None or self.loop.time() + wait_s > give_up_at:

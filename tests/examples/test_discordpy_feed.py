@@ -85,15 +85,16 @@ def guilds_of(sim: ThreadedSimulator, shard: int) -> list[dict[str, Any]]:
     return [json.loads(record.payload or b"")["d"] for record in records]
 
 
-def command(sim: ThreadedSimulator, guild: dict[str, Any], content: str, number: int) -> int:
+def write(sim: ThreadedSimulator, guild: dict[str, Any], content: str, number: int) -> int:
     """Have a member write something; return the channel's id."""
-    sim.emit_random(0, 30)
-    template = json.loads(sim.ledger.dispatches(shard=0, name="MESSAGE_CREATE")[-1].payload or b"")["d"]
+    while not (texts := sim.ledger.dispatches(shard=0, name="MESSAGE_CREATE")):
+        sim.emit_random(0, 10)
+    message = json.loads(texts[0].payload or b"")["d"]
     channel = guild["channels"][0]["id"]
     author = guild["members"][0]["user"] | {"bot": False}
-    message = {**template, "id": str(10**18 + number), "content": content, "author": author}
-    message |= {"guild_id": guild["id"], "channel_id": channel, "webhook_id": None}
-    del message["webhook_id"]
+    message |= {"id": str(10**18 + number), "content": content, "author": author}
+    message |= {"guild_id": guild["id"], "channel_id": channel}
+    message.pop("webhook_id", None)
     sim.emit("MESSAGE_CREATE", message, shard=(int(guild["id"]) >> 22) % 2)
     return int(channel)
 
@@ -125,28 +126,62 @@ def test_a_discord_py_bot_that_joins_late_has_its_cache_its_events_and_its_voice
             before = [len(said(sim, shard)) for shard in (0, 1)]
             for shard in (0, 1):
                 sim.emit_random(shard, 40)
-            for shard in (0, 1):
-                until(lambda shard=shard: bot.messages(shard) == said(sim, shard)[before[shard] :], "messages")
+            until(
+                lambda: all(bot.messages(each) == said(sim, each)[before[each] :] for each in (0, 1)), "all"
+            )
             assert "type MESSAGE_CREATE" in bot.lines
 
-            guild = guilds_of(sim, 0)[0]
-            channel = command(sim, guild, "!guild", 1)
+            guild, other = guilds_of(sim, 0)[0], guilds_of(sim, 1)[0]
+            channel = write(sim, other, "!guild", 1)
             until(lambda: rest.messages, f"an answer: {bot.lines[-20:]}")
             (to, text), *_ = rest.messages
             assert to == channel
-            assert text.startswith(
-                f"{guild['name']}: {len(guild['channels'])} channels, {len(guild['roles'])} roles, "
-            )
+            known = f"{len(other['channels'])} channels, {len(other['roles'])} roles"
+            assert text.startswith(f"{other['name']}: {known}, ")
 
-            command(sim, guild, "!play chess", 2)
-            voice = next(one for one in guild["channels"] if one["type"] == 2)
-            command(sim, guild, f"!join {voice['id']}", 3)
-            command(sim, guild, "!find user", 4)
+            voice = next(one["id"] for one in guild["channels"] if one["type"] == 2)
+            write(sim, guild, "!play chess", 2)
+            write(sim, guild, f"!join {voice}", 3)
+            write(sim, guild, "!find user", 4)
             until(lambda: len(rest.messages) >= 2, f"the members: {bot.lines[-20:]}")
-            sent = {record.op: (record.shard, record.d) for record in sim.ledger.commands}
-            until(lambda: {3, 4, 8} <= {record.op for record in sim.ledger.commands}, "the commands")
-            presences = [one for one in sim.ledger.commands if one.op == 3]
-            until(lambda: len([one for one in sim.ledger.commands if one.op == 3]) >= 2, "both presences")
-            assert presences
-            assert sent
+            assert rest.messages[1][1].startswith("user_")
+            until(lambda: len(sim.ledger.commands) >= 4, "the commands")
+            sent = {(one.op, one.shard): one.data for one in sim.ledger.commands}
+            assert sent.keys() == {(3, 0), (3, 1), (4, 0), (8, 0)}
+            assert [sent[3, shard]["activities"][0]["name"] for shard in (0, 1)] == ["chess", "chess"]
+            assert (sent[4, 0]["guild_id"], sent[4, 0]["channel_id"]) == (guild["id"], voice)
+            assert (sent[8, 0]["guild_id"], sent[8, 0]["query"]) == (guild["id"], "user")
+            assert "/api/v10/gateway/bot" not in rest.calls
+        assert len(sim.ledger.connections) == 2
+        assert cluster.stop() == 0
+
+
+def test_a_discord_py_bot_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
+    with discord(SETTINGS, violated=BREAKS) as sim, running(tmp_path, sim.api) as cluster:
+        cluster.wait_ready()
+        with bot_of(tmp_path, sim) as (bot, rest):
+            bot.wait_for("ready: 6 guilds on 2 shards")
+            for _ in range(8):
+                sim.emit_random(0, 25)
+                sim.emit_random(1, 25)
+            until(lambda: len(bot.messages(0)) > 10, "some messages")
+            kill(bot.process.pid)
+            bot.end()
+            guild = json.loads(sim.world.guild_create(sim.world.guild_ids[0]).d)
+            sim.emit("GUILD_UPDATE", guild | {"name": "renamed"}, shard=0)
+            for _ in range(4):
+                sim.emit_random(0, 25)
+                sim.emit_random(1, 25)
+            bot.start()
+            bot.wait_for("ready: 6 guilds on 2 shards", 2)
+            sim.emit_random(0, 25)
+            for shard in (0, 1):
+                wanted = said(sim, shard)
+                until(lambda: bot.messages(shard)[-1:] == wanted[-1:], "the last message")  # noqa: B023
+                assert list(dict.fromkeys(bot.messages(shard))) == wanted
+                assert len(bot.messages(shard)) <= len(wanted) + 1  # what was handed out when it was killed
+            write(sim, guild, "!guild", 1)
+            until(lambda: rest.messages, f"an answer: {bot.lines[-20:]}")
+            assert rest.messages[0][1].startswith("renamed: ")
+            assert [line for line in bot.lines if line.startswith("gap ")] == []
         assert cluster.stop() == 0

@@ -10,11 +10,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "examples" / "discordpy"))
 
-import bot
 import discord
-import gwfeed
 
+import bot
 import gwcluster
+import gwfeed
 
 
 def say(*words: object) -> None:
@@ -47,5 +47,5 @@ async def on_gwcluster_gap(event: gwcluster.Event) -> None:
 if __name__ == "__main__":
     for listener in (on_message, on_guild_available, on_shard_ready, on_socket_event_type, on_gwcluster_gap):
         bot.bot.add_listener(listener)
-    gwfeed.run(bot.bot, "cluster.yaml", cursor="bot.cursor", token="abc", api=sys.argv[1])  # noqa: S106
+    gwfeed.run(bot.bot, "cluster.yaml", cursor="bot.cursor", token="abc", api=sys.argv[1])
     say("ended")

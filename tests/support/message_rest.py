@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from types import TracebackType
-from typing import Any
+from typing import Any, Final
 
 import aiohttp
 from aiohttp import web
 
 from gwsimulator import ThreadedSimulator
+
+JSON: Final = {"Content-Type": "application/json"}
+"""Without a charset, or discord.py takes it for text."""
 
 
 class MessageRest:
@@ -66,20 +70,19 @@ class MessageRest:
         self.calls.append(request.path)
         sent, channel = await request.json(), request.match_info["channel"]
         self.messages.append((int(channel), sent["content"]))
-        return web.json_response(
-            {
-                **{"id": "1", "channel_id": channel, "content": sent["content"], "type": 0, "flags": 0},
-                **{"author": self._sim.world.bot, "timestamp": "2026-01-01T12:00:00+00:00", "tts": False},
-                **{"edited_timestamp": None, "mention_everyone": False, "pinned": False},
-                **{name: [] for name in ("mentions", "mention_roles", "attachments", "embeds", "components")},
-            }
-        )
+        message = {"id": "1", "channel_id": channel, "content": sent["content"], "type": 0, "flags": 0}
+        message |= {"author": self._sim.world.bot, "timestamp": "2026-01-01T12:00:00+00:00", "tts": False}
+        message |= {"edited_timestamp": None, "mention_everyone": False, "pinned": False}
+        message |= {name: [] for name in ("mentions", "mention_roles", "attachments", "embeds", "components")}
+        return _json(message)
 
     async def _hand_on(self, request: web.Request) -> web.Response:
         self.calls.append(request.path)
         headers = {name: request.headers[name] for name in ("Authorization", "User-Agent")}
         url = f"{self._sim.api}/{request.match_info['path']}"
         async with self._client.get(url, headers=headers) as answer:
-            return web.Response(
-                body=await answer.read(), status=answer.status, content_type="application/json"
-            )
+            return web.Response(body=await answer.read(), status=answer.status, headers=JSON)
+
+
+def _json(value: Any) -> web.Response:
+    return web.Response(body=json.dumps(value).encode(), headers=JSON)
