@@ -185,3 +185,34 @@ def test_a_discord_py_bot_that_is_killed_goes_on_where_it_was(tmp_path: Path) ->
             assert rest.messages[0][1].startswith("renamed: ")
             assert [line for line in bot.lines if line.startswith("gap ")] == []
         assert cluster.stop() == 0
+
+
+def test_a_bot_whose_shards_were_ready_too_long_ago_asks_rest_for_its_guilds(tmp_path: Path) -> None:
+    short = {"log": "{retention: {bytes: 1MiB}}"}
+    let_go = {"I8"}  # what the log has let go of, as it should, can't be found there
+    with (
+        discord(SETTINGS, violated=BREAKS, excused=let_go) as sim,
+        running(tmp_path, sim.api, **short) as cluster,
+    ):
+        cluster.wait_ready()
+
+        def has_ready(shard: int) -> bool:
+            return any(one.name == "READY" for one in cluster.logged() if one.shard == shard)
+
+        def push() -> bool:
+            for shard in (0, 1):
+                for _ in range(4):
+                    sim.emit("PADDING", "x" * 300_000, shard=shard)
+            return not has_ready(0) and not has_ready(1)
+
+        until(push, "READY's end")
+        with bot_of(tmp_path, sim) as (bot, rest):
+            bot.wait_for("ready: 6 guilds on 2 shards")
+            assert sum("doesn't go back to READY" in line for line in bot.lines) == 2
+            guild = json.loads(sim.world.guild_create(sim.world.guild_ids[0]).d)
+            write(sim, guild, "!guild", 1)
+            until(lambda: rest.messages, f"an answer: {bot.lines[-20:]}")
+            known = f"{len(guild['channels'])} channels, {len(guild['roles'])} roles"
+            assert rest.messages[0][1].startswith(f"{guild['name']}: {known}, ")
+            assert rest.calls.count("/api/v10/users/@me/guilds") <= 2
+        assert cluster.stop() == 0

@@ -54,6 +54,8 @@ class MessageRest:
         self._client = aiohttp.ClientSession()
         app = web.Application()
         app.router.add_post("/api/v10/channels/{channel}/messages", self._message)
+        app.router.add_get("/api/v10/users/@me/guilds", self._guilds)
+        app.router.add_get("/api/v10/guilds/{guild}{what:.*}", self._guild)
         app.router.add_get("/api/v10/{path:.*}", self._hand_on)
         self._runner = web.AppRunner(app)
         await self._runner.setup()
@@ -75,6 +77,26 @@ class MessageRest:
         message |= {"edited_timestamp": None, "mention_everyone": False, "pinned": False}
         message |= {name: [] for name in ("mentions", "mention_roles", "attachments", "embeds", "components")}
         return _json(message)
+
+    async def _guilds(self, request: web.Request) -> web.Response:
+        self.calls.append(request.path)
+        after = int(request.query.get("after", 0))
+        ids = [each for each in sorted(self._sim.world.guild_ids) if each > after]
+        return _json([{"id": str(each), "name": "", "icon": None, "features": []} for each in ids])
+
+    async def _guild(self, request: web.Request) -> web.Response:
+        self.calls.append(request.path)
+        known = json.loads(self._sim.world.guild_create(int(request.match_info["guild"])).d)
+        match request.match_info["what"].split("/")[1:]:
+            case ["channels"]:
+                return _json(known["channels"])
+            case ["threads", "active"]:
+                return _json({"threads": [], "members": []})
+            case ["members", _]:
+                return _json(known["members"][0] | {"user": self._sim.world.bot})
+            case _:
+                kept = ("id", "name", "roles", "emojis", "stickers", "features", "owner_id", "icon")
+                return _json({key: known.get(key) for key in kept})
 
     async def _hand_on(self, request: web.Request) -> web.Response:
         self.calls.append(request.path)
