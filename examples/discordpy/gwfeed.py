@@ -195,6 +195,20 @@ class Socket(DiscordWebSocket):
         self.leave()
 
 
+class FedShard(Shard):
+    """What discord.py takes for a shard; only `close` is the bot's to do."""
+
+    async def disconnect(self) -> None:
+        """Refuse, also for `ShardInfo.reconnect` and `connect`, which would dial Discord.
+
+        Raises:
+            RuntimeError: the cluster holds the connection.
+        """
+        raise RuntimeError(f"the cluster holds the connection of shard {self.id}, not this bot")
+
+    reconnect = disconnect
+
+
 def _nobody(*_: Any, **__: Any) -> None:
     """Hear nothing."""
 
@@ -216,7 +230,7 @@ def _attach(bot: discord.Client, sockets: dict[int, Socket], count: int) -> None
     if isinstance(bot, discord.AutoShardedClient):
         bot.shard_ids = bot._connection.shard_ids = list(sockets)
         bot._reconnect = True  # `Shard` reads it; else `connect` sets it
-        shards = {shard: Shard(socket, bot, _nobody) for shard, socket in sockets.items()}
+        shards = {shard: FedShard(socket, bot, _nobody) for shard, socket in sockets.items()}
         bot._AutoShardedClient__shards.update(shards)  # type: ignore[attr-defined]
     elif len(sockets) == 1:
         (bot.shard_id, bot.ws), *_ = sockets.items()

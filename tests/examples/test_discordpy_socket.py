@@ -125,8 +125,14 @@ def test_a_bot_knows_its_shards_and_closing_it_ends_the_feed() -> None:
         assert bot._connection._get_websocket(3 << 22) is one
         assert bot.shards[1].is_closed() is False
         assert bot.shards[1].is_ws_ratelimited() is False
+        for forbidden in (bot.shards[1].disconnect, bot.shards[1].reconnect):
+            with pytest.raises(RuntimeError, match="the cluster holds"):
+                await forbidden()
+        assert left == []
         await bot.close()
         assert bot.shards[1].is_closed() is True
+        with pytest.raises(RuntimeError, match="the cluster holds"):
+            await bot.shards[1].connect()
 
     play(scene)
     assert left == ["left"]
