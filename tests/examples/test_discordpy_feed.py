@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import threading
@@ -151,8 +152,11 @@ def test_a_discord_py_bot_that_joins_late_has_its_cache_its_events_and_its_voice
             assert [sent[3, shard]["activities"][0]["name"] for shard in (0, 1)] == ["chess", "chess"]
             assert (sent[4, 0]["guild_id"], sent[4, 0]["channel_id"]) == (guild["id"], voice)
             assert (sent[8, 0]["guild_id"], sent[8, 0]["query"]) == (guild["id"], "user")
+            sim.op7(0)
+            bot.wait_for("state 0 live")
+            bot.wait_for("resumed 0")
             assert "/api/v10/gateway/bot" not in rest.calls
-        assert len(sim.ledger.connections) == 2
+        assert len(sim.ledger.identifies) == 2
         assert cluster.stop() == 0
 
 
@@ -168,7 +172,9 @@ def test_a_discord_py_bot_that_is_killed_goes_on_where_it_was(tmp_path: Path) ->
             kill(bot.process.pid)
             bot.end()
             guild = json.loads(sim.world.guild_create(sim.world.guild_ids[0]).d)
+            write(sim, guild, "hello", 8)
             sim.emit("GUILD_UPDATE", guild | {"name": "renamed"}, shard=0)
+            write(sim, guild, "hello again", 9)
             for _ in range(4):
                 sim.emit_random(0, 25)
                 sim.emit_random(1, 25)
@@ -183,6 +189,11 @@ def test_a_discord_py_bot_that_is_killed_goes_on_where_it_was(tmp_path: Path) ->
             write(sim, guild, "!guild", 1)
             until(lambda: rest.messages, f"an answer: {bot.lines[-20:]}")
             assert rest.messages[0][1].startswith("renamed: ")
+            # Each event meets the cache of its own time.
+            (before,) = (line for line in bot.lines if str(10**18 + 8) in line)
+            (after,) = (line for line in bot.lines if str(10**18 + 9) in line)
+            assert before.endswith(f" in {guild['name']}")
+            assert after.endswith(" in renamed")
             assert [line for line in bot.lines if line.startswith("gap ")] == []
         assert cluster.stop() == 0
 
@@ -215,4 +226,26 @@ def test_a_bot_whose_shards_were_ready_too_long_ago_asks_rest_for_its_guilds(tmp
             known = f"{len(guild['channels'])} channels, {len(guild['roles'])} roles"
             assert rest.messages[0][1].startswith(f"{guild['name']}: {known}, ")
             assert rest.calls.count("/api/v10/users/@me/guilds") <= 2
+        assert cluster.stop() == 0
+
+
+def test_a_bot_whose_logs_were_removed_is_told_and_begins_with_the_new_ones(tmp_path: Path) -> None:
+    removed = {"I8"}  # what was in the logs can't be found there any more
+    with (
+        discord(SETTINGS, violated=BREAKS, excused=removed) as sim,
+        running(tmp_path, sim.api) as cluster,
+    ):
+        cluster.wait_ready()
+        with bot_of(tmp_path, sim) as (bot, rest):
+            bot.wait_for("ready: 6 guilds on 2 shards")
+            bot.end()
+            assert cluster.stop() == 0
+            shutil.rmtree(cluster.state / "shards")
+            cluster.start()
+            cluster.wait_ready(2)
+            bot.start()
+            bot.wait_for("ready: 6 guilds on 2 shards", 2)
+            assert sum(line.startswith("gap ") for line in bot.lines) == 2
+            assert not any("asking REST" in line for line in bot.lines)
+            assert rest.calls.count("/api/v10/users/@me/guilds") == 0
         assert cluster.stop() == 0

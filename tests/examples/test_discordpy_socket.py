@@ -24,6 +24,9 @@ class FakeCluster:
         self.refusals = list(refusals)
         self.sent: list[tuple[dict[str, Any], int]] = []
 
+    async def status(self) -> dict[str, Any]:
+        return {"shard": [{"shard": 1, "latency_s": 0.125}, {"shard": 7, "latency_s": None}]}
+
     async def send(self, payload: dict[str, Any], *, shard: int) -> None:
         if self.refusals:
             raise self.refusals.pop(0)
@@ -146,5 +149,18 @@ def test_a_plain_bot_has_one_shard_and_is_told_so_when_there_are_more() -> None:
         assert (bot.shard_id, bot.shard_count, bot.ws) == (1, 2, one)
         with pytest.raises(TypeError, match="AutoShardedBot"):
             gwfeed._attach(bot, {0: one, 1: one}, 2)
+
+    play(scene)
+
+
+def test_a_shard_s_latency_is_the_cluster_s() -> None:
+    async def scene(socket: Callable[..., gwfeed.Socket]) -> None:
+        cluster = FakeCluster()
+        one = socket(auto_bot(), cluster)
+        watching = asyncio.create_task(gwfeed._watch(cast(gwcluster.Cluster, cluster), {1: one}))
+        while math.isinf(one.latency):  # noqa: ASYNC110 - the test's timeout bounds it
+            await asyncio.sleep(0)
+        watching.cancel()
+        assert one.latency == 0.125
 
     play(scene)

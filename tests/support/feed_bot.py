@@ -25,7 +25,7 @@ async def on_message(message: discord.Message) -> None:
     """Say what a bot sees of a message, out of the cache, too."""
     assert message.guild is not None
     assert isinstance(message.channel, discord.TextChannel)
-    say("message", message.guild.shard_id, message.id, message.channel.name, message.guild.unavailable)
+    say("message", message.guild.shard_id, message.id, message.channel.name, "in", message.guild.name)
 
 
 async def on_guild_available(guild: discord.Guild) -> None:
@@ -40,12 +40,23 @@ async def on_socket_event_type(name: str) -> None:
     say("type", name)
 
 
+async def on_shard_resumed(shard: int) -> None:
+    say("resumed", shard)
+
+
+async def on_gwcluster_shard_state(event: gwcluster.Event) -> None:
+    say("state", event.shard, event.data["state"])
+
+
 async def on_gwcluster_gap(event: gwcluster.Event) -> None:
     say("gap", event.data)
 
 
 if __name__ == "__main__":
-    for listener in (on_message, on_guild_available, on_shard_ready, on_socket_event_type, on_gwcluster_gap):
+    for listener in (
+        *(on_message, on_guild_available, on_shard_ready, on_shard_resumed, on_socket_event_type),
+        *(on_gwcluster_shard_state, on_gwcluster_gap),
+    ):
         bot.bot.add_listener(listener)
     gwfeed.run(bot.bot, "cluster.yaml", cursor="bot.cursor", token="abc", api=sys.argv[1])
     say("ended")
