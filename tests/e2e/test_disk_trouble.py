@@ -7,7 +7,10 @@ goes on with what is published, in order.
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
@@ -223,3 +226,14 @@ def test_a_folder_that_is_removed_is_made_again_with_the_session_in_it(tmp_path:
         kill(play.worker)
         until(lambda: play.view()["resumes"] == 1, "a worker that resumes")
         assert play.view()["identifies"] == 0
+
+
+def test_without_root_a_disk_is_mounted_in_a_namespace_of_its_own() -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root needs none")
+    command = ["unshare", "-rm"]
+    if subprocess.run([*command, "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("no namespace in which to mount a disk")
+    again = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__]
+    done = subprocess.run([*command, *again], capture_output=True, text=True, check=False, timeout=100)
+    assert done.returncode == 0, done.stdout

@@ -74,6 +74,8 @@ def test_somebody_stands_in_for_a_call_that_takes_longer_than_a_second() -> None
     assert acts[2:] == ["answered"]
     assert disk.silence is None
     disk.look()
+    with disk:
+        pass
     assert len(acts) == 3
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from pathlib import Path
@@ -100,3 +101,22 @@ def test_another_thread_may_sync_while_segments_come_and_go(tmp_path: Path) -> N
     writer.close()
     offsets = [record.offset for record in Reader(tmp_path).records()]
     assert offsets == list(range(offsets[0], 400))
+
+
+@pytest.mark.parametrize(("code", "astray"), [(errno.EIO, True), (errno.EROFS, True), (errno.ENOSPC, False)])
+def test_a_segment_that_could_be_opened_for_writing_is_another_disks(
+    tmp_path: Path, code: int, astray: bool
+) -> None:
+    tail = Tail(tmp_path, os.open(tmp_path, os.O_RDONLY))
+    path = tmp_path / f"{7:020d}.log"
+    tail.go_on_in(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), 7, 0)
+    tail.look_again()
+    assert not tail.astray
+    tail.refusal = OSError(code, "refused")
+    tail.look_again()
+    assert tail.astray is astray
+    path.unlink()
+    path.mkdir()
+    tail.look_again()
+    assert tail.astray
+    tail.close()
