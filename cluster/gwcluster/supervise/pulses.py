@@ -1,7 +1,7 @@
 """Which workers have been silent for so long that they must hang (pure).
 
 A worker tells its figures every few seconds, also while its disk doesn't answer. One that is stuck for
-whatever other reason says nothing, hears nothing of Discord's, and doesn't die: its shard would be deaf for ever.
+whatever else says nothing, hears nothing of Discord's, and doesn't die: its shard would be deaf for ever.
 """
 
 from __future__ import annotations
