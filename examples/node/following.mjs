@@ -84,11 +84,12 @@ export class Following {
     if (shard.epoch !== head.epoch) this.#beginAnew(shard, head.epoch);
     if (name !== BEACON) return this.#take(shard.chains.get(name) ?? shard.chains.get(ALL), { name, head, payload });
     shard.heardAt = now;
-    const last = JSON.parse(payload).d.names;
-    if (shard.chains.has(ALL)) last[ALL] = Math.max(-1, ...Object.values(last));
+    const { names, others } = JSON.parse(payload).d; // others: no name that isn't listed came after that offset
+    if (shard.chains.has(ALL)) names[ALL] = Math.max(others ?? -1, ...Object.values(names));
     for (const [key, chain] of shard.chains) {
-      if (last[key] > chain.done) this.#repair(chain, last[key]);
-      else if (key in last && !chain.job) this.#done(chain, head.offset); // up to here there is none of this name
+      const last = names[key] ?? others;
+      if (last > chain.done) this.#repair(chain, last);
+      else if (last !== undefined && !chain.job) this.#done(chain, head.offset); // up to here there is none of it
     }
   }
 

@@ -68,9 +68,18 @@ class Rig:
     ) -> None:
         self._play("received", frames(offset, prev, name=name, shard=shard, epoch=epoch, size=size, **head))
 
-    def beacon(self, offset: int, names: dict[str, int], *, shard: int = 0, epoch: str = OLD) -> None:
+    def beacon(
+        self,
+        offset: int,
+        names: dict[str, int],
+        *,
+        shard: int = 0,
+        epoch: str = OLD,
+        others: int | None = None,
+    ) -> None:
         head = {"shard": shard, "epoch": epoch, "offset": offset, "prev": None}
-        payload = json.dumps({"op": 0, "d": {"names": names}})
+        told = {"names": names} if others is None else {"names": names, "others": others}
+        payload = json.dumps({"op": 0, "d": told})
         self._play("received", [f"GWCLUSTER_BEACON.{shard}.", head, payload])
 
     def answer(self, **answer: Any) -> None:
@@ -216,6 +225,17 @@ def test_a_beacon_brings_the_position_of_a_quiet_name_on(rig: Make) -> None:
     one.beacon(5_000, {NAME: 7})
     assert one.position["0"]["done"] == {NAME: 5_000}
     assert one.asked == {}
+
+
+def test_a_beacon_speaks_for_names_that_it_leaves_out(rig: Make) -> None:
+    one = rig([NAME]).begun()
+    one.beacon(20, {"TYPING_START": 20}, others=9)
+    assert one.position["0"]["done"] == {NAME: 20}
+    assert one.asked == {}
+    one.beacon(40, {"TYPING_START": 40}, others=30)
+    assert only(one.asked)["after"] == 20
+    one.page(25, last=40)
+    assert one.events == [f"{NAME} 25"]
 
 
 def test_who_wants_every_event_goes_by_the_offsets(rig: Make) -> None:
