@@ -175,8 +175,6 @@ class Socket(DiscordWebSocket):
         if self._debug:
             self._dispatch("socket_raw_send", data)
         payload = json.loads(data)
-        if payload["op"] == self.PRESENCE:
-            payload["d"]["since"] = int(payload["d"]["since"] or 0)  # discord.py makes it 0.0
         give_up_at = self.loop.time() + PATIENCE_S
         while True:
             try:

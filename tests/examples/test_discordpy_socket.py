@@ -79,17 +79,6 @@ def test_what_is_refused_for_good_or_for_long_is_an_error_of_the_caller(retry_af
     assert cluster.sent == []
 
 
-def test_a_presence_has_no_fraction_of_a_millisecond() -> None:
-    cluster = FakeCluster()
-
-    async def scene(socket: Callable[..., gwfeed.Socket]) -> None:
-        await socket(auto_bot(), cluster).change_presence(status="online")
-
-    play(scene)
-    ((payload, _),) = cluster.sent
-    assert repr(payload["d"]["since"]) == "0"
-
-
 def test_what_discord_py_stumbles_over_is_told_and_the_next_event_is_read(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

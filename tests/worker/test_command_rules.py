@@ -90,6 +90,7 @@ def test_keys_that_we_do_not_know_pass() -> None:
 def test_an_incomplete_presence_is_completed() -> None:
     complete: dict[str, Any] = {"since": None, "activities": [], "status": "online", "afk": False}
     assert sent(3, {}) == {"op": 3, "d": complete}
+    assert sent(3, {"since": 0.0})["d"]["since"] == 0
     assert sent(3, {"status": "idle", "since": 91879201, "afk": True})["d"] == {
         "since": 91879201,
         "activities": [],
@@ -119,6 +120,8 @@ def test_activities_are_taken_as_they_are() -> None:
         ({"status": None}, "d.status is None", "one of online"),
         ({"since": "now"}, "d.since is 'now'", "null or milliseconds"),
         ({"since": -1}, "d.since is -1", "null or milliseconds"),
+        ({"since": 0.5}, "d.since is 0.5", "null or milliseconds"),
+        ({"since": float("inf")}, "d.since is inf", "null or milliseconds"),
         ({"since": True}, "d.since is True", "null or milliseconds"),
         ({"afk": 1}, "d.afk is 1", "true or false"),
         ({"activities": None}, "d.activities is None", "a list"),

@@ -97,6 +97,8 @@ def _encoded(op: int, fields: _Fields) -> bytes:
 def _presence(d: _Fields) -> _Fields:
     """Incomplete ones are refused with 4001, so what is missing is what a fresh bot would have."""
     fields = {"since": None, "activities": [], "status": "online", "afk": False, **d}
+    if isinstance(fields["since"], float) and fields["since"].is_integer():
+        fields["since"] = int(fields["since"])  # discord.py sends 0.0
     if fields["since"] is not None and not _is_count(fields["since"]):
         raise _bad("d.since", fields["since"], "null or milliseconds since 1970")
     if fields["status"] not in _STATUSES:
