@@ -195,6 +195,10 @@ def test_a_new_shard_identifies_is_live_and_logs_each_payload_as_it_came(tmp_pat
             assert records[1].payload == odd
             assert rig.drive.pulse(0).identifies == 1
             assert rig.control.told.count(PermitUsed(0.0)) == 1
+            assert rig.drive.pulse(0).degraded is None
+            with rig.disk:
+                rig.disk._since = asyncio.get_running_loop().time() - 9.5
+                assert rig.drive.pulse(0).degraded == "the log's disk hasn't answered for 10 s"
 
     run(main())
 
