@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -53,6 +54,8 @@ def test_what_is_unjudged_asks_for_the_invariants() -> None:
 
 
 EXCUSED: Final = {
+    "e2e/test_disk_trouble.py": {"I7", "I8"},  # a log that can't be written, or that is gone
+    "examples/test_discordpy_feed.py": {"I8"},  # logs that expire soon, and removed ones
     "faults/test_dials.py": {"I5"},  # there is no resume host that could be named
     "faults/test_events.py": {"I8"},  # two clusters on one Discord
     "faults/test_greetings.py": {"I7"},  # it goes by the first Hello; a second one told a longer interval
@@ -68,11 +71,14 @@ def test_only_these_invariants_are_excused_anywhere() -> None:
     found: dict[str, set[str]] = {}
     for file in TESTS.rglob("test_*.py"):
         name = str(file.relative_to(TESTS))
-        if name.startswith(THE_SIMULATOR):
+        if (
+            name.startswith(THE_SIMULATOR)
+            or file == Path(__file__)
+            or "excused" not in (text := file.read_text())
+        ):
             continue
-        text = file.read_text()
-        for node in ast.walk(ast.parse(text)) if "excused" in text else ():
-            if isinstance(node, ast.keyword) and node.arg == "excused":
-                numbers = {one.value for one in ast.walk(node.value) if isinstance(one, ast.Constant)}
-                found.setdefault(name, set()).update(str(one) for one in numbers if str(one)[:1] == "I")
+        constants = (node.value for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant))
+        numbers = {str(one) for one in constants if re.fullmatch(r"I[0-9]+", str(one))}
+        if numbers:
+            found[name] = numbers
     assert found == EXCUSED
