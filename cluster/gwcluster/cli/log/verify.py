@@ -95,9 +95,10 @@ def _line(figures: dict[str, Any]) -> str:
         return f"{figures['folder']}: no segment of it has a readable beginning; the shard will start anew"
     damages = figures["damages"]
     verdict = "whole" if not damages else f"{damages} damage{'s' if damages > 1 else ''}"
+    segments = "1 segment" if figures["segments"] == 1 else f"{figures['segments']} segments"
     events = "no events" if figures["next"] == figures["first"] else f"{figures['events']} events"
     return (
-        f"shard {figures['shard']}: {verdict}; {figures['segments']} segments, {figures['bytes']} bytes, "
+        f"shard {figures['shard']}: {verdict}; {segments}, {figures['bytes']} bytes, "
         f"{events}, offsets from {figures['first']}, next {figures['next']}, "
         f"session {figures['session']}, seq {'-' if figures['seq'] is None else figures['seq']}"
     )
