@@ -168,7 +168,7 @@ class InLoopWorker:
                 self.outlet.flush()
                 self._writer.close()
             else:
-                self._writer._tail.close()  # the kernel lets go of the lock, and nobody marks the end
+                self._writer._output._tail.close()  # the kernel lets go of the lock, and nobody marks the end
         if self._control._transport is not None:
             self._control._transport.close()
         self._nursery.ended(self, status)

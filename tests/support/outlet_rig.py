@@ -59,4 +59,4 @@ class Rig:
 
     def killed(self) -> None:
         """Leave the log behind as SIGKILL does."""
-        self.writer._tail.close()
+        self.writer._output._tail.close()

@@ -91,7 +91,7 @@ def test_a_torn_tail_is_a_note_and_the_next_writer_mends_it(tmp_path: Path) -> N
     *_, last = a_log(tmp_path)
     writer = open_log(tmp_path)
     put(writer, "READY")
-    writer._tail.close()  # as if killed
+    writer._output._tail.close()  # as if killed
     size = last.stat().st_size
     damage(last, lambda data: data.__delitem__(slice(-5, None)))
     ((file, at, is_damage, what),) = told(tmp_path)
@@ -104,7 +104,7 @@ def test_a_torn_tail_is_a_note_and_the_next_writer_mends_it(tmp_path: Path) -> N
 def test_what_a_power_cut_left_is_a_note(tmp_path: Path) -> None:
     writer = open_log(tmp_path)
     put(writer, "READY", "READY")
-    writer._tail.close()
+    writer._output._tail.close()
     damage(segments(tmp_path)[0], lambda data: data.__delitem__(slice(-5, None)))
     save(tmp_path, SESSION)
     again = open_log(tmp_path, boot=lambda: "boot-2")

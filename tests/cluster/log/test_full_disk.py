@@ -112,7 +112,7 @@ def test_offsets_published_without_a_record_are_not_given_away_again(tmp_path: P
     with no_file_beyond(writer.stored_bytes):
         put(writer, "TYPING_START", first_seq=2)
     assert segments(tmp_path)[0].stat().st_mode & 0o777 == 0o400
-    writer._tail.close()  # as if killed
+    writer._output._tail.close()  # as if killed
     again = open_log(tmp_path)
     assert (again.epoch, again.seq) == (writer.epoch, 1)
     assert again.next_offset == 1 + 1_073_741_824
@@ -169,10 +169,10 @@ def fill(count):
     found = list(Reader(disk / "log").entries())
     assert not any(isinstance(entry, Hole) for entry in found)
     seen.append([writer.degraded, writer.seq, found[0].offset, found[-1].offset])
-writer._chain._full_bytes = writer._chain.full_at = 1 << 20
+writer._output._chain._full_bytes = writer._output._chain.full_at = 1 << 20
 fill(100)
 fill(100)
-writer._chain.full_at = 1 << 30
+writer._output._chain.full_at = 1 << 30
 fill(150)
 subprocess.run(["mount", "-o", "remount,size=20m", disk], check=True)
 fill(1)

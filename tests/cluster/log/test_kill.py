@@ -16,7 +16,7 @@ import os, sys
 from pathlib import Path
 from support.shard_log import AT, open_log
 writer = open_log(Path(sys.argv[1]), retention_bytes=64 << 20)
-writer._chain._full_bytes = writer._chain.full_at = 300_000  # many segments
+writer._output._chain._full_bytes = writer._output._chain.full_at = 300_000  # many segments
 seq = writer.seq or 0
 while True:
     for _ in range(1 + seq % 7):

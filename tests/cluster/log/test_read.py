@@ -172,7 +172,7 @@ def test_one_question_reads_a_bounded_stretch_of_the_log(tmp_path: Path) -> None
 def test_every_page_of_a_log_adds_up_whatever_its_size(tmp_path: Path) -> None:
     dice = random.Random(3)
     writer = open_log(tmp_path, retention_bytes=64 * MIB)
-    writer._chain._full_bytes = writer._chain.full_at = 200_000  # many segments
+    writer._output._chain._full_bytes = writer._output._chain.full_at = 200_000  # many segments
     names = [f"N{dice.randrange(4)}" for _ in range(1500)]
     for name in names:
         fill(writer, 1, name, bytes(dice.randrange(2000)))

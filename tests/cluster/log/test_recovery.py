@@ -19,7 +19,7 @@ SKIP = 1_073_741_824
 
 def abandon(writer: Writer) -> None:
     """Let go like a process that is killed: nothing is flushed, synced or written any more."""
-    writer._tail.close()
+    writer._output._tail.close()
 
 
 def no_epoch() -> str:
