@@ -74,8 +74,8 @@ class Output:
     def write(self, data: bytes, received: Received, next_offset: int) -> None:
         """Write records. Never raises for the disk's sake: `degraded` and `last_received` tell.
 
-        While the disk refuses, they are kept in memory, the oldest of them are forgotten beyond the bound, and
-        a call tries again at most once a second.
+        While the disk refuses, they are kept in memory, the oldest are forgotten beyond the bound, and a call
+        tries again at most once a second.
 
         Args:
             data: whole records, of any number.
