@@ -8,6 +8,8 @@ from typing import Final
 
 STARTED: Final = "started"
 GAP: Final = "GWCLUSTER_GAP"
+ALL: Final = "*"
+"""Instead of a name: the one order of those who have subscribed to everything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ def compare(
         shard: {(one.session, one.seq): one.check for one in all_sent} for shard, all_sent in truth.items()
     }
     seen: dict[int, set[tuple[int, int]]] = {shard: set() for shard in truth}
-    last: dict[int, tuple[str, int]] = {}
+    last: dict[tuple[int, str], tuple[str, int]] = {}
     latest: Noted | None = None
     at_work: Noted | None = None  # what it may have been doing when it was killed
     for one in noted:
@@ -129,7 +131,7 @@ def compare(
                 if checks[one.shard].get(key) != one.check:
                     tally.changed += 1
                     tally.say(f"shard {one.shard}: {one.name}, seq {one.seq}, is not what was sent")
-            _in_order(one, last, tally)
+            _in_order(one, last, tally, chain=ALL if names is None else one.name)
     for shard, all_sent in truth.items():
         wanted = [one for one in all_sent if names is None or one.name in names]
         missing = [(one.session, one.seq) not in seen[shard] for one in wanted]
@@ -141,9 +143,10 @@ def compare(
     return tally
 
 
-def _in_order(one: Noted, last: dict[int, tuple[str, int]], tally: Tally) -> None:
-    epoch, offset = last.get(one.shard, (one.epoch, -1))
+def _in_order(one: Noted, last: dict[tuple[int, str], tuple[str, int]], tally: Tally, *, chain: str) -> None:
+    """Who has subscribed to some names is promised an order within each, for of those it sees what is missing."""
+    epoch, offset = last.get((one.shard, chain), (one.epoch, -1))
     if epoch == one.epoch and one.offset <= offset:
         tally.disordered += 1
         tally.say(f"shard {one.shard}: {one.name} at offset {one.offset} after {offset}")
-    last[one.shard] = one.epoch, max(offset, one.offset) if epoch == one.epoch else one.offset
+    last[one.shard, chain] = one.epoch, max(offset, one.offset) if epoch == one.epoch else one.offset

@@ -76,6 +76,14 @@ def test_an_offset_below_the_one_before_is_out_of_order() -> None:
     assert tally([None, noted(2, 1), noted(1, 0)], sent(1, 2)).disordered == 1
 
 
+def test_who_has_subscribed_to_some_names_has_an_order_within_each() -> None:
+    names = {"MESSAGE_CREATE", "READY"}
+    mixed = [None, noted(2, 1, "READY"), noted(1, 0)]
+    assert tally(mixed, sent(1), names).disordered == 0
+    assert tally([None, noted(2, 1), noted(1, 0)], sent(1, 2), names).disordered == 1
+    assert tally(mixed, sent(1)).disordered == 1
+
+
 def test_another_payload_than_was_sent_is_seen() -> None:
     assert tally([None, noted(1, 0, check=7)], sent(1)).changed == 1
 
