@@ -144,7 +144,7 @@ def compare(
 
 
 def _in_order(one: Noted, last: dict[tuple[int, str], tuple[str, int]], tally: Tally, *, chain: str) -> None:
-    """Who has subscribed to some names is promised an order within each, for of those it sees what is missing."""
+    """Who follows some names is promised an order within each: of those it sees what is missing."""
     epoch, offset = last.get((one.shard, chain), (one.epoch, -1))
     if epoch == one.epoch and one.offset <= offset:
         tally.disordered += 1
