@@ -69,13 +69,22 @@ def a_request(dice: random.Random, op: str | None = None) -> tuple[bytes, Any]:
 
 
 def _asked(dice: random.Random, op: str | None) -> dict[str, Any]:
-    match op or dice.choice(("replay", "replay", "send", "send", "status", "none")):
+    match op or dice.choice(("replay", "replay", "send", "send", "status", "restart", "none")):
         case "replay":
             return _replay(dice)
         case "send":
             return _send(dice)
         case "status":
             return {"op": "status"}
+        case "restart":
+            keys = {
+                "shard": (0, 1, 9, -1, "0", None),
+                "all": (True, False, 1),
+                "rolling": (True, False, None),
+            }
+            return {"op": "restart"} | {
+                key: dice.choice(values) for key, values in keys.items() if dice.random() < 0.5
+            }
         case _:
             return {
                 "op": dice.choice(("restart", "", "REPLAY", None, 1, ["replay"], b"status", "x" * 70_000))

@@ -12,7 +12,7 @@ from gwcluster.log import Reader, Writer
 from gwcluster.requests.replay import replay
 from gwcluster.supervise.commands import Commands
 from gwcluster.wire import control
-from gwcluster.wire.requests import Replay, Send
+from gwcluster.wire.requests import Replay, Restart, Send
 from gwworker.command_rules import CommandRefusedError, check
 
 
@@ -48,6 +48,11 @@ class Office:
     def has_shard(self, shard: int) -> bool | None:
         """Say whether the cluster has it."""
         return shard < 4 if self.is_ready else None
+
+    def restart(self, _ask: Restart, done: Callable[[str | None], None]) -> None:
+        """Have workers restarted, or not; the answer comes later."""
+        why = self._dice.choice((None, "the cluster is stopping"))
+        self.later.append(lambda: done(why))
 
     def send(self, ask: Send, done: Callable[[control.CommandDone], None]) -> None:
         """Route a payload; what the worker would do comes at once, the answer later."""

@@ -103,7 +103,7 @@ class Scene:
             case 5:
                 self.clerk.serve()
             case _:
-                op = self._dice.choice((None, None, None, "replay", "send", "status"))
+                op = self._dice.choice((None, None, None, "replay", "send", "status", "restart"))
                 for _ in range(self._dice.choice((1, 1, 1, 2, 10, 40))):
                     self._asks(client, op)
 

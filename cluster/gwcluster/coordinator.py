@@ -32,8 +32,9 @@ from gwcluster.identify.start import Start, advice
 from gwcluster.job import job_of
 from gwcluster.log.session_state import touch
 from gwcluster.means import Means
+from gwcluster.operations import Operations
 from gwcluster.requests.control_loop import ControlLoop
-from gwcluster.requests.status import Run, document, left
+from gwcluster.requests.status import News, Run, document, left
 from gwcluster.state_folder import StateFolder
 from gwcluster.supervise.commands import Commands
 from gwcluster.supervise.crew import Crew
@@ -43,6 +44,9 @@ from gwcluster.wire.notices import BEACON_INTERVAL_S, ShardState
 
 TOUCH_S: Final = 30.0
 """Between two notes that a shard's session is alive."""
+
+WEIGH_S: Final = 10.0
+"""Between two looks at the memory of workers."""
 
 _Answer = TypeVar("_Answer")
 
@@ -60,6 +64,7 @@ class Cluster:
 
     Attributes:
         crew: its shards, None until their number is known.
+        operations: how it is and what may be done to it, for whoever asks.
         started_at: monotonic seconds.
     """
 
@@ -76,6 +81,8 @@ class Cluster:
         self._stop = asyncio.Event()
         self._url = ""
         self._shards: int | None = None
+        self.operations = Operations(self.status)
+        self._reloaded_at: float | None = None
         self._about = Run(config.name, version("gwcluster"), os.getpid(), means.wall())
 
     def stop(self) -> None:
@@ -104,7 +111,7 @@ class Cluster:
             fanin = self._means.fanin(state)
             log.info("events are published at %s", ", ".join(self.config.events.bind))
             try:
-                control = ControlLoop(asyncio.get_running_loop(), self.status)
+                control = ControlLoop(asyncio.get_running_loop(), self.operations)
                 desk = self._means.desk(state, control)
                 try:
                     log.info("requests are answered at %s", ", ".join(self.config.requests.bind))
@@ -126,6 +133,11 @@ class Cluster:
             identifies=None
             if self.crew is None
             else left(self.crew.permits.gate.budget, self._means.monotonic(), now),
+            news=News(
+                self._reloaded_at,
+                None if self.crew is None else self.crew.rolling,
+                None if self.crew is None else self.crew.rolled,
+            ),
         )
 
     async def _run(
@@ -158,6 +170,7 @@ class Cluster:
         self._shards = start.shards
         crew = self.crew = self._assemble(state, ledger, fanin, start, limits)
         control.commands, control.ids = crew.commands, crew.board.views.keys()
+        self.operations.hands = crew
         limits.stranded = lambda: crew.grapevine.stranded
         if info is not None:
             self._answered(crew, limits, info)
@@ -168,6 +181,7 @@ class Cluster:
                 tasks.create_task(fanin.listen(crew.farewells.published)),
                 tasks.create_task(self._keep_house(crew, state)),
                 tasks.create_task(self._keep_asking(crew, limits, rest, ledger)),
+                tasks.create_task(self._keep_weighing(crew.board)),
             ]
             try:
                 return await crew.run()
@@ -192,7 +206,7 @@ class Cluster:
     ) -> Crew:
         config = self.config
         count, ids = start.shards, start.ids
-        board = Board(ids, self._means.wall())
+        board = Board(ids, self._means.wall(), clock=self._means.monotonic)
         supervisor = Supervisor(
             ids,
             restarts=config.supervision.restarts,
@@ -218,6 +232,7 @@ class Cluster:
             clock=self._means.monotonic,
             wall=self._means.wall,
         )
+        crew.on_change = self.operations.changed
         crew.advise = lambda refused: advice(refused.code, count, limits.recommended)
         crew.commands = Commands(
             shards=count,
@@ -272,6 +287,16 @@ class Cluster:
                 touch_at = self._means.monotonic() + TOUCH_S
                 live = [shard for shard, view in crew.board.views.items() if view.state is ShardState.LIVE]
                 self._means.aside(partial(_touch, [state.shard(shard) for shard in live], self._means.wall()))
+
+    async def _keep_weighing(self, board: Board) -> None:
+        while True:
+            found = await self._means.weigh(
+                [view.pid for view in board.views.values() if view.pid is not None]
+            )
+            for view in board.views.values():
+                if view.pid is not None:
+                    view.memory_bytes = found.get(view.pid, view.memory_bytes)
+            await asyncio.sleep(WEIGH_S)
 
     async def _unless_stopped(self, asking: Coroutine[Any, Any, _Answer]) -> _Answer | None:
         """Return the answer, or None when we are asked to stop first."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from gwcluster.aside import Aside
 from gwcluster.config import Config
 from gwcluster.fanin import Fanin
+from gwcluster.memory import weigh
 from gwcluster.requests.control_loop import ControlLoop
 from gwcluster.requests.desk import Desk
 from gwcluster.requests.replay import Replays
@@ -29,6 +30,7 @@ class Means:
         fanin: binds the sockets through which events go, in a state folder.
         aside: begins work that may hang on a disk, for which nobody waits; False: the last one still runs.
         desk: binds the socket at which requests are answered; replays come out of a state folder.
+        weigh: returns how many bytes of memory each of these processes has, without holding up the loop.
     """
 
     monotonic: Callable[[], float]
@@ -38,6 +40,7 @@ class Means:
     fanin: Callable[[StateFolder], Fanin]
     aside: Callable[[Callable[[], None]], bool]
     desk: Callable[[StateFolder, ControlLoop], Desk]
+    weigh: Callable[[Iterable[int]], Awaitable[dict[int, int]]]
 
 
 def real_means(config: Config, environ: Mapping[str, str]) -> Means:
@@ -60,4 +63,5 @@ def real_means(config: Config, environ: Mapping[str, str]) -> Means:
         desk=lambda state, control: Desk(
             requests.bind, control, lambda: Replays(state.shard), clock=time.monotonic
         ),
+        weigh=weigh,
     )

@@ -14,6 +14,7 @@ import zmq
 import zmq.asyncio
 
 from gwcluster.requests.back_office import Replays
+from gwcluster.operations import Operations
 from gwcluster.requests.control_loop import ControlLoop
 from gwcluster.requests.desk import Desk
 from gwcluster.supervise.commands import Commands
@@ -57,7 +58,7 @@ class Rig:
         self.logs = Logs()
         self.told: list[tuple[int, Command]] = []
         self.looked_at: list[float] = []
-        self.control = ControlLoop(asyncio.get_running_loop(), self._status)
+        self.control = ControlLoop(asyncio.get_running_loop(), Operations(self._status))
         self.commands = Commands(
             shards=4,
             ids=range(4),

@@ -221,6 +221,7 @@ class InLoopNursery(NurseryLink):
 
     async def start(self) -> None:
         """Nothing to start."""
+        self.answered = True
 
     def fork(self, shard: int) -> WorkerLink:
         """Start a worker in this loop."""

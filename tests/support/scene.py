@@ -216,6 +216,7 @@ class Scene:
             fanin=lambda _: fanin,  # type: ignore[arg-type, return-value]
             aside=_at_once,
             desk=lambda *_: _NoDesk(),  # type: ignore[arg-type]
+            weigh=_weigh,
         )
         assembled = asyncio.Event()
         self.cluster = _Cluster(loaded(self.folder, text), means, fresh=fresh)
@@ -263,6 +264,10 @@ class Scene:
         if message.name == "GWCLUSTER_SHARD_STATE":
             state = json.loads(message.payload)["d"]["state"]
             self.loop.call_soon(self.crew.farewells.published, message.shard, state)
+
+
+async def _weigh(_: object) -> dict[int, int]:
+    return {}  # workers are no processes here
 
 
 class _NoDesk:

@@ -15,6 +15,7 @@ import zmq
 
 from gwcluster.client import Connection, connect
 from gwcluster.log import Writer
+from gwcluster.operations import Operations
 from gwcluster.requests.control_loop import ControlLoop
 from gwcluster.requests.desk import Desk
 from gwcluster.requests.replay import Replays
@@ -48,6 +49,7 @@ class SmallCluster:
         self.settle: Callable[[Command], CommandDone | None] = lambda command: CommandDone(
             command.id, None, "", None, None
         )
+        self.operations = Operations(lambda: {"name": "small", "ids": list(range(self._shards))})
         self.sent: list[tuple[int, int, Any]] = []
         self._folder = folder
         self._shards = shards
@@ -124,7 +126,7 @@ class SmallCluster:
 
         async def made() -> Desk:
             loop = asyncio.get_running_loop()
-            control = ControlLoop(loop, lambda: {"name": "small", "ids": list(range(self._shards))})
+            control = ControlLoop(loop, self.operations)
             control.ids = range(self._shards)
             control.commands = self._commands = Commands(
                 shards=self._shards,

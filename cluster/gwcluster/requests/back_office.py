@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from gwcluster.requests.control_loop import ControlLoop
 from gwcluster.wire.control import CommandDone
-from gwcluster.wire.requests import Replay, Send
+from gwcluster.wire.requests import Replay, Restart, Send
 
 
 class Replays(Protocol):
@@ -53,6 +53,10 @@ class BackOffice:
     def status(self, told: Callable[[dict[str, Any]], None]) -> None:
         """Ask how the cluster is."""
         self._control.status(lambda document: self._post(lambda: told(document)))
+
+    def restart(self, ask: Restart, done: Callable[[str | None], None]) -> None:
+        """Have workers restarted."""
+        self._control.restart(ask, lambda why: self._post(lambda: done(why)))
 
     def read(self, ask: Replay, done: Callable[[bytes], None]) -> None:
         """Have a log read."""

@@ -13,6 +13,7 @@ from gwcluster.wire.refusals import Refusal
 from gwcluster.wire.requests import (
     BadRequestError,
     Replay,
+    Restart,
     Send,
     Status,
     accepted,
@@ -30,6 +31,7 @@ MAX_SENDS: Final = 4096
 MAX_SENDS_PER_CLIENT: Final = 1024
 MAX_STATUSES: Final = 1024
 MAX_STATUSES_PER_CLIENT: Final = 8
+MAX_RESTARTS: Final = 64
 """Requests that may wait for their answers; what comes then is `rate_limited`."""
 
 RETRY_S: Final = 1.0
@@ -67,6 +69,9 @@ class BackOffice(Protocol):
     def status(self, told: Callable[[dict[str, Any]], None]) -> None:
         """Ask how the cluster is; `told` is called once."""
 
+    def restart(self, ask: Restart, done: Callable[[str | None], None]) -> None:
+        """Have workers restarted; `done` is called once, with why not or None."""
+
     def read(self, ask: Replay, done: Callable[[bytes], None]) -> None:
         """Have a log read; `done` is called once, with the whole answer."""
 
@@ -100,6 +105,7 @@ class Clerk:
             per_client=MAX_STATUSES_PER_CLIENT, total=MAX_STATUSES
         )
         self._status_comes = False
+        self._restarts: list[tuple[Asker, Any]] = []
 
     def take(self, frames: list[bytes]) -> None:
         """Take one message: the client's name, its envelope, and the request."""
@@ -124,6 +130,8 @@ class Clerk:
                 self._take_send(asker, ask)
             case Status():
                 self._take_status(asker, ask)
+            case Restart():
+                self._take_restart(asker, ask)
 
     def serve(self) -> None:
         """Have the next replay read, if none is; not for a client that has answers to read first."""
@@ -149,6 +157,8 @@ class Clerk:
         """Nobody calls back any more: answer what was handed on, except payloads, which may be sent."""
         for asker, number in self._statuses.drain():
             self._not_ready(asker, number, _ENDING)
+        while self._restarts:
+            self._not_ready(*self._restarts.pop(), _ENDING)
         if self._reading is not None:  # the disk hangs
             asker, ask = self._reading
             self._not_ready(asker, ask.id, _ENDING)
@@ -207,6 +217,30 @@ class Clerk:
         self._status_comes = False
         for asker, number in self._statuses.drain():
             self._answer(asker, accepted(number, status=document))
+
+    def _take_restart(self, asker: Asker, ask: Restart) -> None:
+        known = None if ask.shard is None else self._office.has_shard(ask.shard)
+        if not self._office.is_ready:
+            self._not_yet(asker, ask.id)
+        elif ask.shard is not None and not known:
+            said = f"shard {ask.shard} is not run by this cluster"
+            self._answer(asker, refused(ask.id, Refusal.UNKNOWN_SHARD, said))
+        elif len(self._restarts) >= MAX_RESTARTS:
+            self._too_many(asker, ask.id, f"at most {MAX_RESTARTS} restarts may wait to be begun")
+        else:
+            waiting = asker, ask.id
+            self._restarts.append(waiting)
+            self._office.restart(ask, lambda why: self._restarted(waiting, why))
+
+    def _restarted(self, waiting: tuple[Asker, Any], why: str | None) -> None:
+        if waiting not in self._restarts:
+            return  # answered already, as the cluster was being stopped
+        self._restarts.remove(waiting)
+        asker, number = waiting
+        if why is None:
+            self._answer(asker, accepted(number))
+        else:
+            self._answer(asker, refused(number, Refusal.NOT_READY, why))
 
     # Refusals
 

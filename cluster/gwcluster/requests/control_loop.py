@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Callable, Container
 from typing import Any, Final
 
+from gwcluster.operations import Operations
 from gwcluster.supervise.commands import Commands
 from gwcluster.wire.control import CommandDone
-from gwcluster.wire.requests import Send
+from gwcluster.wire.requests import Restart, Send
 
 STATUS_S: Final = 0.05
 """Between two looks at how the cluster is, however often that is asked; with many shards one takes time."""
@@ -19,18 +20,18 @@ class ControlLoop:
 
     Args:
         loop: its event loop.
-        status: returns the document on how the cluster is.
+        operations: how the cluster is, and what may be done to it.
 
     Attributes:
         commands: where payloads are sent from, None until there are shards.
         ids: shards of this cluster, None until they are known.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, status: Callable[[], dict[str, Any]]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, operations: Operations) -> None:
         self.commands: Commands | None = None
         self.ids: Container[int] | None = None
         self._loop = loop
-        self._status = status
+        self._operations = operations
         self._look_at = 0.0
 
     def send(self, ask: Send, answer: Callable[[CommandDone], None]) -> None:
@@ -49,6 +50,12 @@ class ControlLoop:
             lambda: self._loop.call_at(self._look_at, lambda: answer(self._look()))
         )
 
+    def restart(self, ask: Restart, answer: Callable[[str | None], None]) -> None:
+        """Have workers restarted; `answer` is called once, with why not or None."""
+        self._loop.call_soon_threadsafe(
+            lambda: answer(self._operations.restart(ask.shard, rolling=ask.rolling))
+        )
+
     def _look(self) -> dict[str, Any]:
         self._look_at = self._loop.time() + STATUS_S
-        return self._status()
+        return self._operations.status()

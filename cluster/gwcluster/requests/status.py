@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gwcluster.board import Board, ShardView
+from gwcluster.board import Board, Counts, ShardView
 from gwcluster.identify.budget import UNKNOWN, Budget
+from gwcluster.supervise.rolling import Rolled
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,21 @@ class Identifies:
     resets_at: float
 
 
+@dataclass(frozen=True, slots=True)
+class News:
+    """What operators did while the cluster ran.
+
+    Attributes:
+        reloaded_at: Unix seconds of the last reload that was taken.
+        rolling: the rolling restart that goes on.
+        rolled: the last one that ended.
+    """
+
+    reloaded_at: float | None = None
+    rolling: Rolled | None = None
+    rolled: Rolled | None = None
+
+
 def left(budget: Budget, monotonic: float, wall: float) -> Identifies | None:
     """Return what is left of a budget whose moments are monotonic, None while Discord hasn't told.
 
@@ -52,7 +68,13 @@ def left(budget: Budget, monotonic: float, wall: float) -> Identifies | None:
 
 
 def document(
-    run: Run, board: Board | None, *, now: float, shards: int | None, identifies: Identifies | None
+    run: Run,
+    board: Board | None,
+    *,
+    now: float,
+    shards: int | None,
+    identifies: Identifies | None,
+    news: News,
 ) -> dict[str, Any]:
     """Return the document; docs/wire.md describes it.
 
@@ -62,9 +84,13 @@ def document(
         now: Unix seconds.
         shards: shard count of the bot, None until it is known.
         identifies: None until Discord has told.
+        news: what operators did.
     """
     views: Sequence[ShardView] = [] if board is None else list(board.views.values())
-    counts = Board([], now).counts if board is None else board.counts
+    counts = Counts(0, 0, 0, 0) if board is None else board.counts
+    at = 0.0 if board is None else board.clock()
+    told = [_shard(view, at) for view in views]
+    guilds = [each["guilds"] for each in told if each["guilds"] is not None]
     return {
         "name": run.name,
         "version": run.version,
@@ -85,11 +111,16 @@ def document(
             "spendable": identifies.spendable,
             "resets_at": identifies.resets_at,
         },
-        "shard": [_shard(view, now) for view in views],
+        "events_per_s": sum(each["events_per_s"] or 0.0 for each in told if each["fresh"]),
+        "guilds": sum(guilds) if guilds else None,
+        "reloaded_at": news.reloaded_at,
+        "rolling": None if news.rolling is None else news.rolling.document(),
+        "rolled": None if news.rolled is None else news.rolled.document(),
+        "shard": told,
     }
 
 
-def _shard(view: ShardView, now: float) -> dict[str, Any]:
+def _shard(view: ShardView, at: float) -> dict[str, Any]:
     pulse = view.pulse
     return {
         "shard": view.shard,
@@ -98,6 +129,8 @@ def _shard(view: ShardView, now: float) -> dict[str, Any]:
         "since": view.since,
         "pid": view.pid,
         "restarts": view.restarts,
+        "deaths": view.deaths,
+        "fresh": view.is_fresh(at),
         "degraded": view.degraded,
         "latency_s": None if pulse is None else pulse.latency_s,
         "events": None if pulse is None else pulse.events,
@@ -107,5 +140,9 @@ def _shard(view: ShardView, now: float) -> dict[str, Any]:
         "identifies": None if pulse is None else pulse.identifies,
         "session": None if pulse is None else pulse.session,
         "offset": None if pulse is None else pulse.offset,
-        "pulse_age_s": None if view.pulse_at is None else max(0.0, now - view.pulse_at),
+        "pulse_age_s": view.pulse_age_s(at),
+        "events_per_s": view.events_per_s,
+        "guilds": None if pulse is None else pulse.guilds,
+        "session_age_s": None if pulse is None else pulse.session_age_s,
+        "memory_bytes": view.memory_bytes,
     }

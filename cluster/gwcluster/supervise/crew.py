@@ -18,8 +18,10 @@ from gwcluster.supervise.commands import Commands
 from gwcluster.supervise.farewells import Farewells
 from gwcluster.supervise.grapevine import Grapevine
 from gwcluster.supervise.headcount import Headcount
+from gwcluster.supervise.nurseries import Nurseries
 from gwcluster.supervise.nursery_link import Listener, NurseryLink, WorkerLink
 from gwcluster.supervise.pulses import SILENT_S, Pulses
+from gwcluster.supervise.rolling import Look, Rolled, Rolling
 from gwcluster.supervise.supervisor import Effect, Kill, Severity, Start, Supervisor, Verdict
 from gwcluster.wire.control import (
     CommandDone,
@@ -37,6 +39,9 @@ from gwcluster.wire.notices import ShardState
 DRAIN_S: Final = 6.0
 """What workers get to stop by themselves, of the ten seconds that a whole stop may take."""
 
+LOOK_S: Final = 0.1
+"""How often to look whether a new nursery is up."""
+
 _LEVELS: Final = {
     Severity.INFO: logging.INFO,
     Severity.WARNING: logging.WARNING,
@@ -47,7 +52,7 @@ log = logging.getLogger(__name__)
 
 
 class Crew:
-    """The workers of one cluster and the nursery that forks them.
+    """The workers of one cluster and the nurseries that fork them.
 
     Args:
         board: what is known of each shard; kept up to date here.
@@ -64,6 +69,8 @@ class Crew:
         advise: words for what helps against a refusal.
         grapevine: passes on to workers what they should know of each other.
         farewells: whether subscribers heard the last words of workers.
+        on_change: called when a shard's state has changed.
+        rolled: the last rolling restart that ended.
     """
 
     permits: Permits
@@ -84,13 +91,16 @@ class Crew:
         self.supervisor = supervisor
         self._herald = herald
         self._job = job
-        self._make_nursery = nursery
+        self._nurseries = Nurseries(self, nursery)
         self._clock = clock
         self._wall = wall
         self.advise: Callable[[Refused], str] = lambda _: ""
         self.grapevine = Grapevine(self._tell_all, clock)
         self.farewells = Farewells()
-        self._nursery: NurseryLink | None = None
+        self.on_change: Callable[[], None] = lambda: None
+        self._rolling: Rolling | None = None
+        self._renewed = False
+        self.rolled: Rolled | None = None
         self._links: dict[int, WorkerLink] = {}
         self._pulses = Pulses()
         self._refusals: dict[int, str] = {}
@@ -105,14 +115,14 @@ class Crew:
                 self._news.clear()
                 for effect in self.supervisor.step(self._clock()):
                     await self._perform(effect)
+                await self._roll_on()
                 for shard in self._pulses.look(self._clock()):
                     self._end_hanging(shard)
                 if self.supervisor.refused is None:
                     self.permits.step()
                 await self._until_due()
         finally:
-            if self._nursery is not None:
-                await self._nursery.stop()
+            await self._nurseries.close()
         await self.farewells.heard()
         return self._status()
 
@@ -136,6 +146,107 @@ class Crew:
         """Discord answered: shards that waited for that start, and permits may leave."""
         self.supervisor.release(self._clock())
         self._news.set()
+
+    # Operators want
+
+    def restart(self, shard: int) -> str | None:
+        """Restart a shard's worker, also out of backoff or failure; None: it will be done, else why not."""
+        why = self.supervisor.restart(shard, self._clock())
+        if why is None:
+            log.info("shard %d: an operator has it restarted", shard)
+            self._revived(shard)
+        return why
+
+    def restart_all(self) -> str | None:
+        """The same for every shard, over two seconds."""
+        why = self.supervisor.restart_all(self._clock())
+        if why is None:
+            log.info("an operator has all shards restarted")
+            for shard in self.board.views:
+                self._revived(shard)
+        return why
+
+    def roll(self) -> str | None:
+        """Replace one worker after the other, by new ones with the code that is installed now.
+
+        Who is live goes first, and what doesn't run needn't be replaced.
+        """
+        if self.supervisor.draining:
+            return "the cluster is stopping"
+        if self.supervisor.refused is not None:
+            return f"Discord refuses the cluster: {self.supervisor.refused}"
+        if (rolling := self.rolling) is not None:
+            return f"a rolling restart is under way: {rolling.done} of {rolling.total} shards are done"
+        live = self._live()
+        self._rolling = Rolling(
+            sorted(self.supervisor.children, key=lambda shard: (shard not in live, shard))
+        )
+        self._renewed = False
+        log.info("rolling restart of %d shards: starting a new nursery", self._rolling.total)
+        self._news.set()
+        return None
+
+    @property
+    def rolling(self) -> Rolled | None:
+        """The rolling restart that goes on."""
+        return None if self._rolling is None else Rolled(self._rolling.done, self._rolling.total)
+
+    def _revived(self, shard: int) -> None:
+        if shard not in self.supervisor.children:
+            self._refusals.pop(shard, None)
+            if self.board.changed(shard, ShardState.STARTING, "an operator has it restarted", self._wall()):
+                self.publish_counts()
+                self.on_change()
+        self._news.set()
+
+    def _live(self) -> set[int]:
+        return {shard for shard, view in self.board.views.items() if view.state is ShardState.LIVE}
+
+    async def _roll_on(self) -> None:
+        """Take a rolling restart as far as it can go now."""
+        rolling = self._rolling
+        if rolling is None:
+            return
+        if self.supervisor.draining or self.supervisor.refused is not None:
+            self._end_roll(self.supervisor.refused or "the cluster is stopping")
+            return
+        if not self._renewed:
+            try:
+                await self._nurseries.renew()
+            except OSError as error:
+                self._end_roll(f"the new nursery can't be started: {error}")
+                return
+            self._renewed = True
+        if not self._nurseries.answers:
+            return
+        look = Look(self._nurseries.old, self._live(), self.supervisor.failed)
+        why = rolling.step(look, self._clock(), self._replace)
+        if why is not None or rolling.finished:
+            self._end_roll(why)
+
+    def _replace(self, shard: int) -> None:
+        self.supervisor.restart(shard, self._clock())
+        self._news.set()
+
+    def _end_roll(self, why: str | None) -> None:
+        rolling, self._rolling = self._rolling, None
+        assert rolling is not None
+        self.rolled = Rolled(rolling.done, rolling.total, why, self._wall())
+        if why is None:
+            self._nurseries.settle()
+            log.info("rolling restart: all %d shards run on the new nursery", rolling.total)
+            return
+        left = rolling.total - rolling.done
+        log.error("rolling restart stopped after %d of %d shards: %s", rolling.done, rolling.total, why)
+        if rolling.proven:
+            self._nurseries.settle()
+            log.warning("%d shards go on with their old workers; restart --rolling replaces them, too", left)
+        elif self._renewed and not self.supervisor.draining and self.supervisor.refused is None:
+            log.warning("no shard came back on the new nursery; the old one is used again")
+            for shard in self._nurseries.fall_back():
+                self.restart(shard)
+            if rolling.current is not None and rolling.current in self.supervisor.failed:
+                self.restart(rolling.current)
 
     def tell(self, shard: int, message: Message) -> None:
         """Send a message to a shard's worker, if it has one."""
@@ -190,15 +301,21 @@ class Crew:
         self._stop_the_hopeless()
         self._news.set()
 
-    def nursery_ended(self, status: int) -> None:
-        """See `nursery_link.Listener`."""
+    def nursery_ended(self, status: int, nursery: NurseryLink | None = None) -> None:
+        """See `nurseries.Owner`."""
         log.warning("the nursery ended with status %d", status)
-        self._nursery = None
-        self._dying.clear()
-        running = set(self.supervisor.children)
+        self._news.set()
+        running = self._nurseries.of(nursery, self.supervisor.children)
+        newest = self._nurseries.is_newest(nursery)
+        self._nurseries.ended(nursery)
+        if newest and self._rolling is not None:
+            self._end_roll(f"the new nursery ended with status {status}")
+            if not running:
+                return  # and nothing else was lost by it
         given_up = set(self.supervisor.failed)
-        verdict = self.supervisor.nursery_died(self._clock())
+        verdict = self.supervisor.nursery_died(self._clock(), running)
         for shard in running:
+            self._dying.pop(shard, None)
             if (link := self._links.pop(shard, None)) is not None:
                 link.close()
             self._gone(shard)
@@ -206,7 +323,6 @@ class Crew:
             self._note_death(shard, "the nursery ended")
         self._say(verdict)
         self._stop_the_hopeless()
-        self._news.set()
 
     def said(self, shard: int, message: Message) -> None:
         """See `nursery_link.Listener`."""
@@ -220,7 +336,7 @@ class Crew:
             case StateChanged():
                 self._state_changed(shard, message, now)
             case Pulse():
-                self.board.beat(shard, message, now)
+                self.board.beat(shard, message)
                 self.grapevine.remind()
             case Refused():
                 self._refused(shard, message)
@@ -261,6 +377,7 @@ class Crew:
         self._stop_the_hopeless()
         if changed:
             self.publish_counts()
+            self.on_change()
 
     # What follows
 
@@ -279,11 +396,12 @@ class Crew:
     def _end_hanging(self, shard: int) -> None:
         """Kill a worker that neither works nor dies; its successor resumes."""
         pid = self.supervisor.children.get(shard)
-        if self._nursery is not None and pid is not None:
+        if pid is not None:
             log.error("shard %d: its worker said nothing for %.0f s; killing it", shard, SILENT_S)
-            self._nursery.signal(pid, signal.SIGKILL)
+            self._nurseries.signal(shard, pid, signal.SIGKILL)
 
     def _gone(self, shard: int) -> None:
+        self._nurseries.gone(shard)
         self._pulses.gone(shard)
         self.grapevine.seen(shard, ShardState.STARTING)
         self.permits.worker_ended(shard)
@@ -293,6 +411,7 @@ class Crew:
 
     def _note_death(self, shard: int, why: str) -> None:
         now = self._wall()
+        self.board.views[shard].deaths = self.supervisor.deaths[shard]
         if shard in self.supervisor.failed:
             reason = self._refusals.get(shard) or self.supervisor.failed[shard]
             if self.board.changed(shard, ShardState.FAILED, reason, now):
@@ -303,6 +422,7 @@ class Crew:
             self.board.views[shard].restarts += 1
             self.board.changed(shard, ShardState.STARTING, why, now)
         self.publish_counts()
+        self.on_change()
 
     def _say(self, verdict: Verdict) -> None:
         log.log(_LEVELS[verdict.severity], verdict.text)
@@ -313,28 +433,25 @@ class Crew:
                 await self._start(effect.shard)
             case Kill():
                 pid = self.supervisor.children.get(effect.shard)
-                if self._nursery is not None and pid is not None:
-                    self._nursery.signal(pid, effect.signal)
+                if pid is not None:
+                    self._nurseries.signal(effect.shard, pid, effect.signal)
 
     async def _start(self, shard: int) -> None:
         if shard not in self.supervisor.children:
             return  # the nursery could not be started a moment ago; its supervisor says when to try again
-        if self._nursery is None:
-            self._nursery = self._make_nursery(self)
-            try:
-                await self._nursery.start()
-            except OSError as error:
-                log.error("the nursery can't be started: %s", error)
-                self.nursery_ended(Exit.FAILED)
-                return
-        link = self._nursery.fork(shard)
+        try:
+            link = await self._nurseries.fork(shard)
+        except OSError as error:
+            log.error("the nursery can't be started: %s", error)
+            self.nursery_ended(Exit.FAILED)
+            return
         link.tell(self._job(shard))
         link.tell(self.grapevine.known)
         self._links[shard] = link
 
     async def _until_due(self) -> None:
         permits_due = self.permits.due if self.supervisor.refused is None else None
-        dues = (self.supervisor.due, permits_due, self._pulses.due)
+        dues = (self.supervisor.due, permits_due, self._pulses.due, self._roll_due)
         moments = [moment for moment in dues if moment is not None]
         wait_s = max(0.0, min(moments) - self._clock()) if moments else None
         try:
@@ -342,6 +459,12 @@ class Crew:
                 await self._news.wait()
         except TimeoutError:
             pass
+
+    @property
+    def _roll_due(self) -> float | None:
+        if self._rolling is None:
+            return None
+        return self._rolling.due if self._nurseries.answers else self._clock() + LOOK_S
 
     def _status(self) -> Exit:
         if self.supervisor.draining:

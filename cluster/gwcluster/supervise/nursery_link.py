@@ -135,6 +135,8 @@ class NurseryLink:
         self._environ = dict(environ)
         self._unframer = Unframer()
         self._answer_s = answer_s
+        self.answered = False
+        """Whether it has done anything yet, so that its code could be loaded."""
         self._owed = 0  # answers
         self._overdue: asyncio.TimerHandle | None = None
         self._outbox: deque[tuple[bytes, socket.socket | None]] = deque()
@@ -279,6 +281,7 @@ class NurseryLink:
 
     def _take(self, message: Message) -> None:
         if isinstance(message, Forked | Signal):
+            self.answered = True
             self._owed -= 1
             self._await_answer()
         match message:

@@ -55,6 +55,10 @@ class Patience:
             self._recent.popleft()
         return None if len(self._recent) > self._restarts else delay_s
 
+    def bound(self, *, restarts: int, within_s: float) -> None:
+        """Change the bound; what was counts by the new one from the next death on."""
+        self._restarts, self._within_s = restarts, within_s
+
     def forgive(self) -> None:
         """Forget what was: an operator wants another try."""
         self._recent.clear()

@@ -7,7 +7,7 @@ have cost an identify, one after it costs a free RESUME; the two are waited for 
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Container, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -204,6 +204,17 @@ class Supervisor:
             slot.term_at, slot.kill_at = now, now + RESTART_GRACE_S
         return None
 
+    def restart_all(self, now: float) -> str | None:
+        """The same for every shard; more than a few are spread over two seconds."""
+        spread_s = SPREAD_S if len(self._slots) > TOGETHER else 0.0
+        refusals = [self.restart(shard, now + spread_s * self._jitter()) for shard in self._slots]
+        return refusals[0]
+
+    def bound(self, *, restarts: int, within_s: float) -> None:
+        """Put up with so many deaths within so many seconds from now on; see the class."""
+        for patience in (self._nursery_patience, *(slot.patience for slot in self._slots.values())):
+            patience.bound(restarts=restarts, within_s=within_s)
+
     def stop(self, shard: int, now: float) -> None:
         """Ask the shard's worker to stop: Discord refuses the cluster and there is nothing to wait for."""
         assert self.refused is not None, "otherwise it would be started again"
@@ -211,8 +222,12 @@ class Supervisor:
         if slot.running and slot.kill_at is None:
             slot.term_at, slot.kill_at = now, now + RESTART_GRACE_S
 
-    def nursery_died(self, now: float) -> Verdict:
+    def nursery_died(self, now: float, shards: Container[int] | None = None) -> Verdict:
         """The nursery ended, and every worker with it; those that ran start again, first at once, then later.
+
+        Args:
+            now: monotonic seconds.
+            shards: those whose workers it had; None: all.
 
         More than a few that start together are spread over two seconds.
 
@@ -221,7 +236,11 @@ class Supervisor:
         """
         delay_s = self._nursery_patience.death(now, well_s=now - self._nursery_since)
         self._nursery_since = now
-        orphans = [slot for slot in self._slots.values() if slot.running]
+        orphans = [
+            slot
+            for shard, slot in self._slots.items()
+            if slot.running and (shards is None or shard in shards)
+        ]
         for slot in orphans:
             self._clear(slot)
         self._start_apart(orphans, now + (delay_s or 0.0))

@@ -152,6 +152,9 @@ class Pulse:
         resumes, identifies: since the worker began.
         session, offset: current session number, last offset.
         degraded: as in `StateChanged`.
+        heartbeat_s: between two heartbeats, None before the first connection.
+        guilds: of this shard, None while the worker can't know.
+        session_age_s: since READY of the current session, None while the worker can't know.
     """
 
     events: int
@@ -167,6 +170,9 @@ class Pulse:
     session: int
     offset: int
     degraded: str | None
+    heartbeat_s: float | None = None
+    guilds: int | None = None
+    session_age_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ WRONG_EPOCH: Final = "wrong_epoch"
 EXPIRED: Final = "expired"
 """Error codes of replays beside those in `Refusal`."""
 
-OPS: Final = ("replay", "send", "status")
+OPS: Final = ("replay", "send", "status", "restart")
 _EPOCH: Final = re.compile("[0-9a-f]{16}")
 
 Frames = tuple[bytes, bytes, bytes]
@@ -86,7 +86,21 @@ class Status:
     id: Any
 
 
-Request = Replay | Send | Status
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """Have workers restarted.
+
+    Attributes:
+        shard: whose; None: all.
+        rolling: of all, one after the other.
+    """
+
+    id: Any
+    shard: int | None
+    rolling: bool
+
+
+Request = Replay | Send | Status | Restart
 
 
 def parse(body: bytes) -> Request:
@@ -182,6 +196,8 @@ def _request(id: Any, fields: Mapping[str, Any]) -> Request:  # noqa: A002 - the
             return Send(id, get("payload"), get("shard"), get("guild_id"), get("ttl"))
         case "status":
             return Status(id)
+        case "restart":
+            return _restart(id, fields)
         case op:
             raise _bad("op", op, f"one of {', '.join(OPS)}")
 
@@ -201,6 +217,22 @@ def _replay(id: Any, fields: Mapping[str, Any]) -> Replay:  # noqa: A002 - the w
         limit=_whole("limit", fields.get("limit", MAX_EVENTS), 0, MAX_EVENTS),
         max_bytes=_whole("max_bytes", fields.get("max_bytes", MAX_ANSWER_BYTES), 1, MAX_ANSWER_BYTES),
     )
+
+
+def _restart(id: Any, fields: Mapping[str, Any]) -> Restart:  # noqa: A002 - the wire's word
+    shard, every, rolling = fields.get("shard"), fields.get("all", False), fields.get("rolling", False)
+    for key, value in (("all", every), ("rolling", rolling)):
+        if not isinstance(value, bool):
+            raise _bad(key, value, "true or false")
+    if shard is None:
+        if not every:
+            raise BadRequestError("either shard or all is needed, such as shard: 3 or all: true")
+        return Restart(id, None, rolling)
+    if every or rolling:
+        raise BadRequestError(
+            f"{'all' if every else 'rolling'} is true and shard is given; keep one of the two"
+        )
+    return Restart(id, _whole("shard", shard, 0, MAX_OFFSET), rolling=False)
 
 
 def _names(names: object) -> frozenset[str] | None:

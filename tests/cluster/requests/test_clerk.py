@@ -7,7 +7,7 @@ import msgpack
 
 from gwcluster.requests.clerk import Asker, Clerk
 from gwcluster.wire.control import CommandDone
-from gwcluster.wire.requests import Replay, Send, accepted
+from gwcluster.wire.requests import Replay, Restart, Send, accepted
 
 SENT = CommandDone(1, None, "", None, 1.0)
 
@@ -19,6 +19,7 @@ class Office:
         self.is_ready = True
         self.sends: list[Callable[[CommandDone], None]] = []
         self.statuses: list[Callable[[dict[str, Any]], None]] = []
+        self.restarts: list[tuple[Restart, Callable[[str | None], None]]] = []
         self.reads: list[tuple[Replay, Callable[[bytes], None]]] = []
 
     def has_shard(self, shard: int) -> bool | None:
@@ -29,6 +30,9 @@ class Office:
 
     def status(self, told: Callable[[dict[str, Any]], None]) -> None:
         self.statuses.append(told)
+
+    def restart(self, ask: Restart, done: Callable[[str | None], None]) -> None:
+        self.restarts.append((ask, done))
 
     def read(self, ask: Replay, done: Callable[[bytes], None]) -> None:
         self.reads.append((ask, done))
@@ -129,9 +133,40 @@ def test_at_the_end_all_that_waits_is_answered_but_for_payloads_which_may_be_sen
     rig.clerk.serve()
     rig.ask(b"a", "status", 3)
     rig.ask(b"a", "send", 4, shard=0)
+    rig.ask(b"a", "restart", 5, shard=0)
     rig.clerk.refuse_waiting()
     assert rig.taken() == [(b"a", 1, "not_ready"), (b"a", 2, "not_ready")]
     rig.clerk.refuse_rest()
-    assert rig.taken() == [(b"a", 3, "not_ready"), (b"a", 0, "not_ready")]
+    assert rig.taken() == [(b"a", 3, "not_ready"), (b"a", 5, "not_ready"), (b"a", 0, "not_ready")]
+    rig.office.restarts.pop()[1](None)  # too late to be told
     rig.office.sends.pop()(SENT)
     assert rig.taken() == [(b"a", 4, "ok")]
+
+
+def test_a_restart_is_answered_when_it_has_been_begun_or_with_the_reason_why_not() -> None:
+    rig = Rig()
+    rig.ask(b"a", "restart", 1, shard=3)
+    rig.ask(b"a", "restart", 2, all=True, rolling=True)
+    assert rig.taken() == []
+    (one, begun), (all_, refused) = rig.office.restarts
+    assert (one, all_) == (Restart(1, 3, rolling=False), Restart(2, None, rolling=True))
+    refused("the cluster is stopping")
+    begun(None)
+    assert rig.taken() == [(b"a", 2, "not_ready"), (b"a", 1, "ok")]
+
+
+def test_a_restart_of_a_shard_elsewhere_or_before_shards_are_known_is_refused_at_once() -> None:
+    rig = Rig()
+    rig.ask(b"a", "restart", 1, shard=4)
+    rig.office.is_ready = False
+    rig.ask(b"a", "restart", 2, shard=3)
+    rig.ask(b"a", "restart", 3, all=True)
+    assert rig.taken() == [(b"a", 1, "unknown_shard"), (b"a", 2, "not_ready"), (b"a", 3, "not_ready")]
+    assert rig.office.restarts == []
+
+
+def test_restarts_that_wait_to_be_begun_are_bounded() -> None:
+    rig = Rig()
+    for number in range(65):
+        rig.ask(b"%d" % number, "restart", number, shard=0)
+    assert rig.taken() == [(b"64", 64, "rate_limited")]

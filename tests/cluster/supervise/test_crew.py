@@ -85,6 +85,7 @@ class FakeNursery:
         self.rig = rig
         self.listener = listener
         self.stopped = False
+        self.answered = True
 
     async def start(self) -> None:
         if self.rig.no_nursery_before > self.rig.clock.now:
@@ -159,7 +160,7 @@ class Rig:
         self.looks = 0
         supervisor = Supervisor(shards, restarts=restarts, within_s=60.0, now=10_000.0, jitter=lambda: 1.0)
         self.crew = Crew(
-            board=Board(shards, 1_700_000_000.0),
+            board=Board(shards, 1_700_000_000.0, clock=self.clock),
             supervisor=supervisor,
             herald=cast(Herald, self.herald),
             job=self._job,

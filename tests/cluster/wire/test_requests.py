@@ -12,6 +12,7 @@ from gwcluster.wire.codec import pack
 from gwcluster.wire.requests import (
     BadRequestError,
     Replay,
+    Restart,
     Send,
     Status,
     accepted,
@@ -56,6 +57,33 @@ def test_the_status_takes_nothing_and_unknown_keys_are_ignored() -> None:
     assert parse(pack({"v": 1, "id": [1, None], "op": "status", "colour": "red"})) == Status([1, None])
 
 
+def restart(**fields: Any) -> bytes:
+    return pack({"v": 1, "id": 7, "op": "restart", **fields})
+
+
+def test_one_shard_or_all_can_be_restarted_and_all_of_them_one_after_the_other() -> None:
+    assert parse(restart(shard=3)) == Restart(7, 3, rolling=False)
+    assert parse(restart(shard=3, all=False, rolling=False)) == Restart(7, 3, rolling=False)
+    assert parse(restart(all=True)) == Restart(7, None, rolling=False)
+    assert parse(restart(all=True, rolling=True)) == Restart(7, None, rolling=True)
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({}, "either shard or all is needed, such as shard: 3 or all: true"),
+        ({"rolling": True}, "either shard or all is needed, such as shard: 3 or all: true"),
+        ({"shard": 3, "all": True}, "all is true and shard is given; keep one of the two"),
+        ({"shard": 3, "rolling": True}, "rolling is true and shard is given; keep one of the two"),
+        ({"shard": "3"}, "shard is '3'; it should be a whole number from 0"),
+        ({"all": 1}, "all is 1; it should be true or false"),
+        ({"all": True, "rolling": "yes"}, "rolling is 'yes'; it should be true or false"),
+    ],
+)
+def test_a_restart_of_who_knows_what_is_refused(keys: dict[str, Any], said: str) -> None:
+    assert why_not(restart(**keys)) == said
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
@@ -63,8 +91,8 @@ def test_the_status_takes_nothing_and_unknown_keys_are_ignored() -> None:
         ({"v": "1"}, "v is '1'; it should be the wire version, 1"),
         ({"v": 0}, "v is 0; it should be the wire version, 1"),
         ({"v": True}, "v is True; it should be the wire version, 1"),
-        ({"op": "restart"}, "op is 'restart'; it should be one of replay, send, status"),
-        ({"op": ["replay"]}, "op is ['replay']; it should be one of replay, send, status"),
+        ({"op": "stop"}, "op is 'stop'; it should be one of replay, send, status, restart"),
+        ({"op": ["replay"]}, "op is ['replay']; it should be one of replay, send, status, restart"),
         ({"shard": None}, "shard is None; it should be a whole number from 0"),
         ({"shard": -1}, "shard is -1; it should be a whole number from 0"),
         ({"shard": 3.0}, "shard is 3.0; it should be a whole number from 0"),
@@ -152,7 +180,7 @@ def test_the_answer_to_a_bad_request_has_its_id_as_far_as_there_is_one() -> None
     with pytest.raises(BadRequestError) as caught:
         parse(pack({"v": 1, "id": "mine", "op": "x"}))
     answer = msgpack.unpackb(bad_request(caught.value))
-    said = "op is 'x'; it should be one of replay, send, status"
+    said = "op is 'x'; it should be one of replay, send, status, restart"
     assert answer == {"v": 1, "id": "mine", "ok": False, "error": {"code": "bad_request", "message": said}}
 
 
@@ -169,7 +197,7 @@ def test_a_refusal_says_when_to_try_again_only_if_there_is_such_a_moment() -> No
     }
 
 
-@given(st.binary(max_size=80), st.sampled_from(["replay", "send", "status", "x"]))
+@given(st.binary(max_size=80), st.sampled_from(["replay", "send", "status", "restart", "x"]))
 @example(b"\xc7\x0c\xff" + b"\xff" * 12, "status")  # a timestamp with too many nanoseconds
 @example(b"\xd4\xfe\x00", "status")  # an extension that has no meaning
 def test_noise_is_a_request_or_a_bad_one_and_can_be_answered(noise: bytes, op: str) -> None:

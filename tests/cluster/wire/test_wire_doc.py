@@ -18,7 +18,8 @@ import zmq
 
 from gwcluster.board import Board
 from gwcluster.log import Expired
-from gwcluster.requests.status import Run, document
+from gwcluster.requests.status import News, Run, document
+from gwcluster.supervise.rolling import Rolled
 from gwcluster.wire import notices
 from gwcluster.wire.codec import unpack_map
 from gwcluster.wire.events import Header, decode_header, encode_header, parse_topic, topic
@@ -151,14 +152,17 @@ def test_every_key_of_a_replay_every_code_and_every_bound_is_on_the_page() -> No
         codes
     )
     assert f"at most {MAX_ITEMS} members" in PAGE
-    assert OPS == ("replay", "send", "status")
+    assert OPS == ("replay", "send", "status", "restart")
 
 
 def test_every_key_of_the_status_is_on_the_page() -> None:
-    told = document(Run("x", "1", 1, 0.0), Board([0], 0.0), now=0.0, shards=1, identifies=None)
-    section = PAGE[PAGE.index("## status: how the cluster is") : PAGE.index("## What may go wrong")]
+    board, rolling, rolled = Board([0], 0.0, clock=lambda: 0.0), Rolled(1, 2), Rolled(1, 2, "slow", 3.0)
+    news = News(None, rolling, rolled)
+    told = document(Run("x", "1", 1, 0.0), board, now=0.0, shards=1, identifies=None, news=news)
+    section = PAGE[PAGE.index("## status: how the cluster is") : PAGE.index("## restart: new workers")]
     columns = " ".join(re.findall(r"^\| (.+?) \|", section, re.MULTILINE))
     assert set(re.findall("`([a-z_]+)`", columns)) == set(told) | set(told["shard"][0])
+    assert {f"`{key}`" for key in told["rolled"]} <= set(re.findall("`[a-z_]+`", section))
 
 
 # What the second program does where a log or a disk isn't as it should be. The rest is in tests/e2e.
