@@ -167,6 +167,8 @@ class InLoopWorker:
             if status >= 0:
                 self.outlet.flush()
                 self._writer.close()
+                if self.drive is not None:
+                    self.drive.keep()
             else:
                 self._writer._output._tail.close()  # the kernel lets go of the lock, and nobody marks the end
         if self._control._transport is not None:

@@ -18,6 +18,7 @@ from gwcluster.log.session_state import load
 from gwcluster.log.writer import Writer
 from gwcluster.wire import control as c
 from gwcluster.wire.exits import WorkerExit
+from gwworker import guilds
 from gwworker.bus_link import Control
 from gwworker.commands import Commands
 from gwworker.disk import Disk
@@ -48,7 +49,7 @@ from gwworker.session import Session
 
 _CLOSING: Final = Phase.CLOSING  # looked up once, for every message asks
 _LIVE: Final = Phase.LIVE
-_SPECIAL: Final = frozenset({"READY", "RESUMED", "RATE_LIMITED"})
+_SPECIAL: Final = frozenset({"READY", "RESUMED", "RATE_LIMITED", *guilds.NAMES})
 
 log = logging.getLogger(__name__)
 
@@ -112,6 +113,8 @@ class Drive:
             unsent=self._line.unsent,
             answer=control.tell,
         )
+        with disk:
+            self._guilds = guilds.Guilds(Path(job.folder), self._standing.number)
         self._timer: asyncio.TimerHandle | None = None
         self.event_at: float | None = None
 
@@ -224,11 +227,29 @@ class Drive:
 
     def _special(self, head: Dispatch, payload: bytes, now: float, at: float) -> bool:
         """Act on a dispatch that is more than news; say whether that is all that is to be done with it."""
+        if head.name in guilds.NAMES:
+            if self._accept(head, payload, now, at):
+                self._guilds.heard(head.name, payload)
+            return True
         if head.name == "RATE_LIMITED":
             self._sender.rate_limited(payload, now)
             return False
         self._performer.at_hand = (head, payload, at)
-        self._step(parse_ready(payload, head.seq) if head.name == "READY" else Resumed(head.seq), now)
+        if head.name == "RESUMED":
+            self._step(Resumed(head.seq), now)
+            return True
+        ready, before = parse_ready(payload, head.seq), self._standing.number
+        self._step(ready, now)
+        if self._standing.number != before:
+            self._guilds.ready(self._standing.number, ready.guilds, at)
+            self.keep()
+        return True
+
+    def _accept(self, head: Dispatch, payload: bytes, now: float, at: float) -> bool:
+        if not self._standing.accept(head.seq, now):
+            return False
+        self.event_at = now
+        self._outlet.dispatch(head.name, payload, self._standing.number, head.seq, at)
         return True
 
     # Feeding and performing
@@ -275,6 +296,11 @@ class Drive:
         else:
             self._rearm()
 
+    def keep(self) -> None:
+        """Write down, for the next worker, what only READY told."""
+        with self._disk:
+            self._guilds.keep()
+
     def beacon(self) -> None:
         """Publish a beacon."""
         self._performer.beacon()
@@ -296,4 +322,7 @@ class Drive:
             session=self._standing.number,
             offset=self._writer.next_offset - 1,
             degraded=self._writer.degraded or self._disk.silence,
+            heartbeat_s=heartbeat.interval_s or None,
+            guilds=self._guilds.count,
+            session_age_s=self._guilds.age_s(self._standing.number, self._wall()),
         )

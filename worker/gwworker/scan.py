@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from gwcluster.discord import Op
@@ -19,6 +19,7 @@ from gwcluster.errors import GwclusterError, quoted
 _DISPATCH: Final = re.compile(rb'\{"t":"([A-Z0-9_]{1,100})","s":(0|[1-9][0-9]{0,17}),"op":0,"d":')
 _DECODER: Final = json.JSONDecoder()
 _NAME: Final = re.compile(r"[A-Za-z0-9_]{1,100}")
+_SNOWFLAKE: Final = re.compile("[1-9][0-9]{0,18}")
 _SPACE: Final = re.compile(r"[ \t\n\r]*")
 _MAX_SEQ: Final = 10**18 - 1
 _MAX_INTERVAL_MS: Final = 3_600_000
@@ -177,11 +178,12 @@ def _space_end(text: str, at: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The part of READY that opens a session."""
+    """The part of READY that opens a session, and the guilds that it lists."""
 
     seq: int
     session_id: str
     resume_url: str | None
+    guilds: tuple[int, ...] = field(default=(), repr=False)
 
 
 def parse_ready(payload: bytes, seq: int) -> Ready:
@@ -196,7 +198,15 @@ def parse_ready(payload: bytes, seq: int) -> Ready:
         raise BadPayloadError("READY without a session_id")
     assert isinstance(data, dict)
     url = data.get("resume_gateway_url")
-    return Ready(seq, session_id, url if isinstance(url, str) else None)
+    return Ready(seq, session_id, url if isinstance(url, str) else None, _listed(data.get("guilds")))
+
+
+def _listed(guilds: object) -> tuple[int, ...]:
+    """Return the ids of the guilds that READY lists; what is none doesn't matter for a session."""
+    found = (
+        [guild.get("id") for guild in guilds if isinstance(guild, dict)] if isinstance(guilds, list) else []
+    )
+    return tuple(int(id_) for id_ in found if isinstance(id_, str) and _SNOWFLAKE.fullmatch(id_))
 
 
 def _object(payload: bytes) -> dict[str, Any]:

@@ -111,6 +111,7 @@ class _Worker:
             await asyncio.wait([drive.link.closed], timeout=CLOSE_S)
             drive.link.abort()
         outlet.flush()
+        drive.keep()
         with disk:
             writer.close()
         await fanin.close()
@@ -213,6 +214,7 @@ async def _keep_house(
         if loop.time() >= tidy_at:
             tidy_at = loop.time() + TIDY_INTERVAL_S
             outlet.tidy()
+            drive.keep()
         if loop.time() >= beacon_at:
             beacon_at = loop.time() + BEACON_INTERVAL_S  # who was stopped for long makes up for none
             drive.beacon()
