@@ -13,8 +13,8 @@ import msgpack
 import zmq
 import zmq.asyncio
 
-from gwcluster.requests.back_office import Replays
 from gwcluster.operations import Operations
+from gwcluster.requests.back_office import Replays
 from gwcluster.requests.control_loop import ControlLoop
 from gwcluster.requests.desk import Desk
 from gwcluster.supervise.commands import Commands
