@@ -92,7 +92,7 @@ class Guilds:
             log.debug("the guilds can't be kept for a restart: %s", error)
 
     def _is_known(self, payload: bytes) -> bool:
-        """Say whether any id in a GUILD_CREATE is that of a known guild: no role or channel has one of those."""
+        """Say whether an id in a GUILD_CREATE is a known guild's: nothing in it has that of another guild."""
         assert self._ids is not None
         for found in _ID.finditer(payload):
             number = int(found[1])

@@ -11,7 +11,7 @@ from gwcluster.client.blocking import BlockingCluster, BlockingSubscription
 from gwcluster.client.cursor import CursorError
 from gwcluster.client.event import Event
 from gwcluster.client.following import FollowError
-from gwcluster.client.refused import NoAnswer, SendRefused
+from gwcluster.client.refused import NoAnswer, RestartRefused, SendRefused
 
 __all__ = [
     "BlockingCluster",
@@ -21,6 +21,7 @@ __all__ = [
     "Event",
     "FollowError",
     "NoAnswer",
+    "RestartRefused",
     "SendRefused",
     "Subscription",
     "connect",

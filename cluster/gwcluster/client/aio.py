@@ -19,7 +19,17 @@ from gwcluster.client.cursor import Cursor, finisher
 from gwcluster.client.event import Event
 from gwcluster.client.following import Following
 from gwcluster.client.line import Line, Socket, connected, has_news
-from gwcluster.client.refused import ANSWER_S, SEND_S, command_fields, hung_up, sent, silent, status_in
+from gwcluster.client.refused import (
+    ANSWER_S,
+    SEND_S,
+    command_fields,
+    hung_up,
+    restart_fields,
+    restarted,
+    sent,
+    silent,
+    status_in,
+)
 from gwcluster.client.topics import Wanted
 from gwcluster.errors import WireError
 from gwcluster.wire.replay import Refused, decode_answer, encode_request
@@ -197,6 +207,22 @@ class Cluster:
         """
         return status_in(await self._requests.ask("status", ANSWER_S, {}))
 
+    async def restart(self, shard: int | None = None, *, rolling: bool = False, every: bool = False) -> None:
+        """Have workers restarted; return when that has begun. Sessions that live are resumed.
+
+        Args:
+            shard: that of one shard, also out of backoff or failure; or
+            rolling: those of all, one after the other, each with the code that is installed now; or
+            every: those of all, over two seconds. One of the three.
+
+        Raises:
+            ValueError: none of the three was said, or two were.
+            RestartRefused: nothing is restarted; the message says why.
+            NoAnswer: nobody knows whether anything is.
+        """
+        fields = restart_fields(shard, rolling=rolling, every=every)
+        restarted(await self._requests.ask("restart", ANSWER_S, fields))
+
     def close(self) -> None:
         """Close every subscription and socket."""
         for subscription in self._subscriptions:
@@ -214,7 +240,7 @@ class Requests:
         self._monitor: Socket = self._dealer.get_monitor_socket(zmq.EVENT_DISCONNECTED)
         self._watch = Watch((self._dealer, self._monitor), self._look)
         self._numbers = itertools.count(1)
-        self._waiting: dict[int, tuple[asyncio.Future[dict[str, Any] | Refused], bytes | None]] = {}
+        self._waiting: dict[int, tuple[asyncio.Future[dict[str, Any] | Refused], bytes | str]] = {}
 
     async def ask(self, op: str, seconds: float, fields: dict[str, Any]) -> dict[str, Any] | Refused:
         """Return what is answered.
@@ -226,7 +252,7 @@ class Requests:
         number = next(self._numbers)
         body = encode_request(op, number, **fields)
         waiting: asyncio.Future[dict[str, Any] | Refused] = asyncio.get_running_loop().create_future()
-        self._waiting[number] = waiting, None if op == "send" else body
+        self._waiting[number] = waiting, op if op in {"send", "restart"} else body
         try:
             self._dealer.send(body, zmq.DONTWAIT)
             self._look()
@@ -256,8 +282,8 @@ class Requests:
         for waiting, body in self._waiting.values():
             if waiting.done():
                 continue
-            if body is None:
-                waiting.set_exception(hung_up())
+            if isinstance(body, str):
+                waiting.set_exception(hung_up(body))
             else:
                 with contextlib.suppress(zmq.Again):  # for long nobody has read: then nobody answers, either
                     self._dealer.send(body, zmq.DONTWAIT)

@@ -16,7 +16,16 @@ from gwcluster.client.cursor import Cursor, finisher
 from gwcluster.client.event import Event
 from gwcluster.client.following import Following
 from gwcluster.client.line import Line, Socket, connected
-from gwcluster.client.refused import ANSWER_S, SEND_S, command_fields, sent, silent, status_in
+from gwcluster.client.refused import (
+    ANSWER_S,
+    SEND_S,
+    command_fields,
+    restart_fields,
+    restarted,
+    sent,
+    silent,
+    status_in,
+)
 from gwcluster.client.topics import Wanted
 from gwcluster.errors import WireError
 from gwcluster.wire.replay import Refused, decode_answer, encode_request
@@ -139,6 +148,10 @@ class BlockingCluster:
     def status(self) -> dict[str, Any]:
         """Return the cluster's status; see `aio.Cluster.status`."""
         return status_in(self._ask("status", ANSWER_S, {}))
+
+    def restart(self, shard: int | None = None, *, rolling: bool = False, every: bool = False) -> None:
+        """Have workers restarted; see `aio.Cluster.restart`."""
+        restarted(self._ask("restart", ANSWER_S, restart_fields(shard, rolling=rolling, every=every)))
 
     def close(self) -> None:
         """Close every subscription and socket."""

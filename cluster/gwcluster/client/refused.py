@@ -29,6 +29,18 @@ class SendRefused(GwclusterError):  # noqa: N818 - the name that callers read is
         self.retry_after = retry_after
 
 
+class RestartRefused(GwclusterError):  # noqa: N818 - see above
+    """Nothing is restarted.
+
+    Attributes:
+        code: `unknown_shard`, `not_ready`, `rate_limited` or `bad_request`; the message says why.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+
+
 class NoAnswer(GwclusterError):  # noqa: N818 - see above
     """The cluster didn't answer in time: it isn't running, at another address, or overloaded. Try again."""
 
@@ -56,6 +68,27 @@ def sent(answer: dict[str, Any] | Refused) -> None:
         raise SendRefused(answer.code, answer.message, answer.retry_after_s)
 
 
+def restart_fields(shard: int | None, *, rolling: bool, every: bool) -> dict[str, Any]:
+    """Return the keys of a `restart` request.
+
+    Raises:
+        ValueError: it isn't said, or said twice, what is to be restarted.
+    """
+    if (shard is not None) + rolling + every != 1:
+        raise ValueError("restart() needs one of shard=3, rolling=True and every=True")
+    return {"shard": shard} if shard is not None else {"all": True, "rolling": rolling}
+
+
+def restarted(answer: dict[str, Any] | Refused) -> None:
+    """Take the answer to `restart`.
+
+    Raises:
+        RestartRefused: it says so.
+    """
+    if isinstance(answer, Refused):
+        raise RestartRefused(answer.code, answer.message)
+
+
 def status_in(answer: dict[str, Any] | Refused) -> dict[str, Any]:
     """Return the document in the answer to `status`.
 
@@ -76,6 +109,8 @@ def silent(address: str, seconds: float) -> NoAnswer:
     return NoAnswer(f"no answer from {address} within {seconds:g} s; is the cluster running?")
 
 
-def hung_up() -> SendRefused:
-    """Return the error of a connection that was lost before the answer came."""
+def hung_up(op: str) -> SendRefused | NoAnswer:
+    """Return the error of a connection that was lost before the answer to what can't be asked twice came."""
+    if op == "restart":
+        return NoAnswer("the connection to the cluster was lost: it may restart this or not")
     return SendRefused("not_ready", "the connection to the cluster was lost: Discord may have this or not")

@@ -325,8 +325,9 @@ def _decode(body: bytes) -> Message:
     if kind is None:
         raise WireError(f"a control message of no known kind: {quoted(sorted(fields))}")
     types = _TYPES[kind]
+    fields = {name: value for name, value in fields.items() if name in types}  # a newer side may say more
     for field_name, value in fields.items():
-        if field_name in types and not fits(value, types[field_name]):
+        if not fits(value, types[field_name]):
             raise WireError(f"a {kind.__name__} message whose {field_name} is a {type(value).__name__}")
     try:
         return kind(**fields)

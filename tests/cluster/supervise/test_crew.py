@@ -85,7 +85,8 @@ class FakeNursery:
         self.rig = rig
         self.listener = listener
         self.stopped = False
-        self.answered = True
+        self.answered = rig.answers
+        self.shards: list[int] = []
 
     async def start(self) -> None:
         if self.rig.no_nursery_before > self.rig.clock.now:
@@ -94,11 +95,14 @@ class FakeNursery:
     def fork(self, shard: int) -> FakeLink:
         rig = self.rig
         rig.forks.append((rig.clock.now, shard))
+        self.shards.append(shard)
         rig.links[shard] = FakeLink()
         asyncio.get_running_loop().call_soon(self.listener.forked, shard, 100 + shard)
         return rig.links[shard]
 
     def signal(self, pid: int, signum: int) -> None:
+        if signum == 0:
+            return  # it is only to answer
         shard = pid - 100
         self.rig.signals.append((self.rig.clock.now, shard, signum))
         if signum == SIGKILL:
@@ -154,6 +158,7 @@ class Rig:
         self.deaf: set[int] = set()
         self.stuck: set[int] = set()
         self.publishes = True
+        self.answers = True
         self.no_nursery_before = 0.0
         self.herald = FakeHerald()
         self.ledger = FakeLedger()
@@ -823,3 +828,189 @@ def test_a_worker_that_neither_works_nor_dies_is_killed_after_twenty_seconds_and
         rig.drain()
 
     assert rig.play(story) == 0
+
+
+def test_an_operator_revives_a_failed_shard_and_the_others_notice_nothing() -> None:
+    rig = Rig(0, 1)
+    changes: list[list[str]] = []
+    rig.crew.on_change = lambda: changes.append(rig.states())
+
+    async def story(_: object) -> None:
+        rig.live(0)
+        rig.dies(1, SHARD_REFUSED)
+        await asyncio.sleep(1.0)
+        assert rig.states() == ["live", "failed"]
+        assert rig.crew.restart(1) is None
+        assert rig.states() == ["live", "starting"]
+        await asyncio.sleep(1.0)
+        assert [shard for _, shard in rig.forks] == [0, 1, 1]
+        assert changes[-2:] == [["live", "failed"], ["live", "starting"]]
+        assert rig.crew.restart(7) == "shard 7 is not run by this cluster"
+        rig.drain()
+
+    assert rig.play(story) == 0
+    assert [shard for _, shard, _ in rig.signals] == [0, 1]  # by the drain alone
+
+
+def test_an_operator_has_all_restarted_over_two_seconds() -> None:
+    rig = Rig(*range(8))
+
+    async def story(_: object) -> None:
+        await asyncio.sleep(3.0)
+        rig.live(*range(8))
+        at = rig.clock.now
+        assert rig.crew.restart_all() is None
+        await asyncio.sleep(5.0)
+        asked = {shard: when - at for when, shard, signum in rig.signals if signum == SIGTERM}
+        assert sorted(asked) == list(range(8))
+        assert all(0.0 <= after_s <= 2.0 for after_s in asked.values())
+        assert len(rig.nurseries) == 1
+        rig.live(*range(8))
+        rig.drain()
+
+    assert rig.play(story) == 0
+
+
+async def _roll(rig: Rig, *, back: bool = True) -> None:
+    """Let a rolling restart go on for a minute, in which new workers come to live, or don't."""
+    for _ in range(600):
+        await asyncio.sleep(0.1)
+        for shard, state in enumerate(rig.states()):
+            if state == "starting" and back and shard in rig.crew.supervisor.children:
+                rig.live(shard)
+
+
+def test_a_rolling_restart_replaces_each_worker_by_one_of_a_new_nursery_and_ends_the_old_one() -> None:
+    rig = Rig(0, 1, 2)
+
+    async def story(_: object) -> None:
+        rig.live(0, 1)  # 2 waits for its permit
+        assert rig.crew.roll() is None
+        await asyncio.sleep(0.01)
+        assert len(rig.nurseries) == 2
+        assert rig.crew.roll() == "a rolling restart is under way: 0 of 3 shards are done"
+        await _roll(rig)
+        assert [nursery.shards for nursery in rig.nurseries] == [[0, 1, 2], [0, 1, 2]]
+        assert [nursery.stopped for nursery in rig.nurseries] == [True, False]
+        assert (rig.crew.rolling, rig.crew.rolled and rig.crew.rolled.why) == (None, None)
+        assert (rig.crew.rolled and (rig.crew.rolled.done, rig.crew.rolled.total)) == (3, 3)
+        rig.drain()
+
+    assert rig.play(story) == 0
+    assert [shard for _, shard, _ in rig.signals] == [0, 1, 2] * 2
+
+
+def test_new_code_that_does_not_come_to_live_costs_one_shard_and_goes_back_to_the_old_nursery() -> None:
+    rig = Rig(0, 1)
+
+    async def story(_: object) -> None:
+        rig.live(0, 1)
+        rig.crew.roll()
+        await _roll(rig, back=False)
+        assert [nursery.shards for nursery in rig.nurseries] == [[0, 1, 0], [0]]
+        assert [nursery.stopped for nursery in rig.nurseries] == [False, True]
+        assert rig.crew.rolled is not None
+        assert (rig.crew.rolled.done, rig.crew.rolled.total) == (0, 2)
+        assert rig.crew.rolled.why == "shard 0 was not live again within 30 s"
+        assert rig.states()[1] == "live"
+        rig.drain()
+
+    assert rig.play(story) == 0
+
+
+def test_new_code_whose_workers_die_until_the_shard_fails_is_given_up_and_the_shard_revived() -> None:
+    rig = Rig(0, 1, restarts=0)
+
+    async def story(_: object) -> None:
+        rig.live(0, 1)
+        rig.crew.roll()
+        await asyncio.sleep(1.0)
+        rig.dies(0, FAILED)
+        await asyncio.sleep(1.0)
+        assert [nursery.shards for nursery in rig.nurseries] == [[0, 1, 0], [0]]
+        assert rig.crew.rolled is not None
+        assert rig.crew.rolled.why is not None
+        assert rig.crew.rolled.why.startswith("shard 0 failed: died 1 times within 60 s")
+        rig.drain()
+
+    assert rig.play(story) == 0
+
+
+def test_a_new_nursery_that_can_not_load_its_code_costs_no_shard_anything() -> None:
+    rig = Rig(0, 1)
+
+    async def story(_: object) -> None:
+        rig.live(0, 1)
+        rig.answers = False
+        rig.crew.roll()
+        await asyncio.sleep(1.0)
+        assert rig.signals == []
+        rig.nurseries[1].listener.nursery_ended(FAILED)
+        await asyncio.sleep(1.0)
+        assert rig.crew.rolled is not None
+        assert rig.crew.rolled.why == "the new nursery ended with status 1"
+        assert (rig.states(), rig.crew.supervisor.children) == (["live", "live"], {0: 100, 1: 101})
+        rig.dies(1, FAILED)
+        await asyncio.sleep(1.0)
+        assert [nursery.shards for nursery in rig.nurseries] == [[0, 1, 1], []]
+        rig.drain()
+
+    assert rig.play(story) == 0
+
+
+def test_a_shard_that_does_not_come_back_later_stops_it_and_both_nurseries_go_on() -> None:
+    rig = Rig(0, 1, 2)
+
+    async def story(_: object) -> None:
+        rig.live(0, 1, 2)
+        rig.crew.roll()
+        await asyncio.sleep(0.5)
+        rig.live(0)
+        await _roll(rig, back=False)
+        assert rig.crew.rolled is not None
+        assert (rig.crew.rolled.done, rig.crew.rolled.total) == (1, 3)
+        assert [nursery.shards for nursery in rig.nurseries] == [[0, 1, 2], [0, 1]]
+        assert [nursery.stopped for nursery in rig.nurseries] == [False, False]
+        rig.live(1)
+        rig.crew.roll()
+        await _roll(rig)
+        assert [nursery.stopped for nursery in rig.nurseries] == [True, True, False]
+        rig.drain()
+
+    assert rig.play(story) == 0
+
+
+def test_the_death_of_an_old_nursery_takes_only_its_own_workers_along() -> None:
+    rig = Rig(0, 1, 2)
+
+    async def story(_: object) -> None:
+        rig.live(0, 1, 2)
+        rig.crew.roll()
+        await asyncio.sleep(0.5)
+        rig.live(0)
+        await asyncio.sleep(0.5)
+        rig.nurseries[0].listener.nursery_ended(-SIGKILL)
+        await asyncio.sleep(3.0)
+        rig.live(1, 2)
+        await asyncio.sleep(1.0)
+        assert rig.nurseries[1].shards == [0, 1, 2]  # 1 had its turn already
+        assert rig.states() == ["live", "live", "live"]
+        assert rig.crew.rolled is not None
+        assert rig.crew.rolled.why is None
+        rig.drain()
+
+    assert rig.play(story) == 0
+
+
+def test_a_stop_ends_a_rolling_restart_and_both_nurseries() -> None:
+    rig = Rig(0, 1)
+
+    async def story(_: object) -> None:
+        rig.live(0, 1)
+        rig.crew.roll()
+        await asyncio.sleep(0.01)
+        rig.drain()
+
+    assert rig.play(story) == 0
+    assert [nursery.stopped for nursery in rig.nurseries] == [True, True]
+    assert rig.crew.roll() == "the cluster is stopping"
