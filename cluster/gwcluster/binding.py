@@ -21,11 +21,17 @@ def bind(sock: zmq.Socket[bytes], address: str) -> None:
 
     Raises:
         BindError: somebody else listens there, or there is no such place.
+        zmq.ContextTerminated: there is nothing to be bound any more.
     """
-    if (path := _ipc_path(address)) is not None and _is_listened_at(path):
+    path = _ipc_path(address)
+    if path is not None and _is_listened_at(path):
         raise BindError(f"can't bind {address}: another process listens there")
     try:
         sock.bind(address)
+        if path is not None:
+            path.chmod(0o600)  # ZeroMQ leaves it to the umask who may connect
+    except zmq.ContextTerminated:
+        raise
     except zmq.ZMQError as error:
         hint = "; is another cluster running?" if error.errno == errno.EADDRINUSE else ""
         raise BindError(f"can't bind {address}: {zmq.strerror(error.errno or 0)}{hint}") from error

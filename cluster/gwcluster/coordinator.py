@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -41,6 +41,9 @@ from gwcluster.supervise.crew import Crew
 from gwcluster.supervise.supervisor import Supervisor
 from gwcluster.wire.exits import Exit
 from gwcluster.wire.notices import BEACON_INTERVAL_S, ShardState
+
+LOOK_FOR_KEYS_S: Final = 2.0
+"""Between two looks at the folder of clients' keys."""
 
 TOUCH_S: Final = 30.0
 """Between two notes that a shard's session is alive."""
@@ -79,6 +82,7 @@ class Cluster:
         self._token = config.token.get_secret_value()
         self._means = means
         self._stop = asyncio.Event()
+        self._keys_due = asyncio.Event()
         self._url = ""
         self._shards: int | None = None
         self.operations = Operations(self.status)
@@ -115,7 +119,7 @@ class Cluster:
                 desk = self._means.desk(state, control)
                 try:
                     log.info("requests are answered at %s", ", ".join(self.config.requests.bind))
-                    async with rest_session() as rest:
+                    async with rest_session() as rest, self._watched_keys(fanin):
                         return await self._run(state, ledger, fanin, control, rest)
                 finally:
                     await desk.close()
@@ -297,6 +301,31 @@ class Cluster:
                 if view.pid is not None:
                     view.memory_bytes = found.get(view.pid, view.memory_bytes)
             await asyncio.sleep(WEIGH_S)
+
+    def look_for_keys(self) -> None:
+        """Take what has changed in the folder of clients' keys at once, and not only in a moment."""
+        self._keys_due.set()
+
+    @contextlib.asynccontextmanager
+    async def _watched_keys(self, fanin: Fanin) -> AsyncIterator[None]:
+        """Take new and removed clients' keys as long as the block runs, if there are any."""
+        watching = asyncio.create_task(self._watch_keys(fanin))
+        try:
+            yield
+        finally:
+            watching.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await watching
+
+    async def _watch_keys(self, fanin: Fanin) -> None:
+        while (locks := self._means.locks) is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_FOR_KEYS_S):
+                    await self._keys_due.wait()
+            self._keys_due.clear()
+            if await asyncio.to_thread(locks.clients.look):
+                log.warning("a key may no longer read: every subscriber is made to connect again")
+                fanin.hang_up()
 
     async def _unless_stopped(self, asking: Coroutine[Any, Any, _Answer]) -> _Answer | None:
         """Return the answer, or None when we are asked to stop first."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from gwcluster.aside import Aside
 from gwcluster.config import Config
+from gwcluster.curve.door import Locks, locks
 from gwcluster.fanin import Fanin
 from gwcluster.memory import weigh
 from gwcluster.requests.control_loop import ControlLoop
@@ -31,6 +32,7 @@ class Means:
         aside: begins work that may hang on a disk, for which nobody waits; False: the last one still runs.
         desk: binds the socket at which requests are answered; replays come out of a state folder.
         weigh: returns how many bytes of memory each of these processes has, without holding up the loop.
+        locks: whose keys are good for what at both; None: everybody may do everything.
     """
 
     monotonic: Callable[[], float]
@@ -41,6 +43,7 @@ class Means:
     aside: Callable[[Callable[[], None]], bool]
     desk: Callable[[StateFolder, ControlLoop], Desk]
     weigh: Callable[[Iterable[int]], Awaitable[dict[int, int]]]
+    locks: Locks | None = None
 
 
 def real_means(config: Config, environ: Mapping[str, str]) -> Means:
@@ -49,19 +52,24 @@ def real_means(config: Config, environ: Mapping[str, str]) -> Means:
     Args:
         config: what is to run.
         environ: passed on to nursery and workers, less whatever holds the token.
+
+    Raises:
+        KeyFileError: a file of keys has become unusable since the configuration was read.
     """
     token = config.token.get_secret_value()
     passed_on = {key: value for key, value in environ.items() if token not in value}
-    events, requests = config.events, config.requests
+    events, requests, curve = config.events, config.requests, config.security.curve
+    keys = None if curve is None else locks(curve.secret_key_file, curve.clients_dir, clock=time.monotonic)
     return Means(
         monotonic=time.monotonic,
         wall=time.time,
         jitter=random.random,
         nursery=lambda listener: NurseryLink(listener, passed_on),
-        fanin=lambda state: Fanin(state.fanin, events.bind, events.high_water_mark),
+        fanin=lambda state: Fanin(state.fanin, events.bind, events.high_water_mark, locks=keys),
         aside=Aside().run,
         desk=lambda state, control: Desk(
-            requests.bind, control, lambda: Replays(state.shard), clock=time.monotonic
+            requests.bind, control, lambda: Replays(state.shard), clock=time.monotonic, locks=keys
         ),
         weigh=weigh,
+        locks=keys,
     )

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
@@ -253,6 +254,17 @@ def test_close_removes_its_files_and_waits_a_second_at_most_for_one_that_never_r
 
     assert 0.5 < asyncio.run(scenario()) < 1.5  # it did have something to wait for
     assert list(tmp_path.iterdir()) == []
+
+
+def test_sockets_are_their_owners_alone_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        fanin = Fanin(f"ipc://{tmp_path / 'fanin'}", [f"ipc://{tmp_path / 'events'}"], 1000)
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    asyncio.run(fanin.close())
+    assert modes == {"fanin": 0o600, "events": 0o600}
 
 
 def test_close_is_quick_when_nobody_is_behind(tmp_path: Path) -> None:

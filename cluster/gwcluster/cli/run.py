@@ -18,7 +18,7 @@ from pathlib import Path
 import click
 
 from gwcluster.cli.progress import Progress
-from gwcluster.config import Config, ConfigError, load
+from gwcluster.config import Config, load
 from gwcluster.coordinator import Cluster
 from gwcluster.errors import GwclusterError
 from gwcluster.logs import LogFormat, log_to
@@ -57,9 +57,6 @@ def command(
     whatever restarts the cluster would use them each time.
     """
     config = load(file, environ=os.environ, simulate=simulate)
-    if config.security.curve is not None:
-        message = "security.curve is checked but not served yet; remove it and bind 127.0.0.1 or ipc"
-        raise ConfigError.at(str(file), message)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold the token
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

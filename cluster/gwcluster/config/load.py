@@ -19,12 +19,14 @@ from gwcluster.config.settings import Config
 from gwcluster.config.units import bot_token
 from gwcluster.config.validate import note, validate
 from gwcluster.config.yaml_source import read_tree
+from gwcluster.curve.clients import Clients
+from gwcluster.curve.key_files import KeyFileError, read_secret
 
 _TEXTS: Final = (("name",), ("token",), ("token_file",), ("state",))
 _SIMULATED: Final = (("token",), ("token_file",), ("gateway", "api"))
 
 
-def load(path: Path, *, environ: Mapping[str, str], simulate: bool = False) -> Config:
+def load(path: Path, *, environ: Mapping[str, str], simulate: bool = False, client: bool = False) -> Config:
     """Read, check and resolve a `cluster.yaml`.
 
     Relative paths in it begin at its own folder, and `~/` at `HOME`. Without `state`, the state folder is
@@ -34,7 +36,9 @@ def load(path: Path, *, environ: Mapping[str, str], simulate: bool = False) -> C
         path: The file.
         environ: Where `${NAME}`, `HOME` and `XDG_STATE_HOME` are looked up.
         simulate: Take no interest in what the file says about token and API: for a run against a stand-in
-            (`Config.simulated` sets both), and for those who only need to know where the sockets are.
+            (`Config.simulated` sets both).
+        client: Take no interest in token, API and the files of keys: for those who only need to know where
+            the sockets are, and may be on another machine.
 
     Raises:
         ConfigError: The file can't be used; print it, and end with `Exit.BAD_CONFIG`.
@@ -45,13 +49,13 @@ def load(path: Path, *, environ: Mapping[str, str], simulate: bool = False) -> C
     root, problems = read_tree(read_text(path), str(path))
     if root is None:
         raise ConfigError.at(str(path), "the file is empty; it needs at least token and intents")
-    document = fill(root, str(path), environ, text_keys=_TEXTS, omit=_SIMULATED if simulate else ())
+    document = fill(root, str(path), environ, text_keys=_TEXTS, omit=_SIMULATED if simulate or client else ())
     document.problems[:0] = problems
     file = validate(document)
     paths = _Paths(document, path.absolute().parent, environ)
-    token = SecretStr("") if simulate else paths.token(file)
+    token = SecretStr("") if simulate or client else paths.token(file)
     state = paths.state(file)
-    security = paths.security(file.security)
+    security = paths.security(file.security, look=not client)
     note(document, [*clashes(file), *socket_clash(state)])
     if document.problems:
         raise ConfigError(document.problems)
@@ -117,20 +121,21 @@ class _Paths:
             state = Path(base, "gwcluster", file.name)
         return state
 
-    def security(self, security: Security) -> Security:
+    def security(self, security: Security, *, look: bool) -> Security:
         if security.curve is None:
             return security
         key_at, clients_at = ("security", "curve", "secret_key_file"), ("security", "curve", "clients_dir")
         key_file = self._located(security.curve.secret_key_file, key_at)
         clients_dir = self._located(security.curve.clients_dir, clients_at)
-        if not os.path.isfile(key_file):  # noqa: PTH113 - False for impossible paths too
-            self.document.complain(
-                key_at, "there is no such file; make keys with gwcluster keygen, or correct the path"
-            )
-        if not os.path.isdir(clients_dir):  # noqa: PTH112 - False for impossible paths too
-            self.document.complain(
-                clients_at, "there is no such folder; make it for the clients' public keys"
-            )
+        if look:
+            for at, read in (
+                (key_at, lambda: read_secret(key_file)),
+                (clients_at, lambda: Clients(clients_dir)),
+            ):
+                try:
+                    read()
+                except KeyFileError as error:
+                    self.document.complain(at, str(error))
         return Security.model_construct(
             curve=Curve.model_construct(secret_key_file=key_file, clients_dir=clients_dir)
         )

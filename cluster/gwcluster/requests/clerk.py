@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from gwcluster.requests.fair_queue import FairQueue
 from gwcluster.wire.control import CommandDone
+from gwcluster.wire.permissions import Permission, in_words
 from gwcluster.wire.refusals import Refusal
 from gwcluster.wire.requests import (
     BadRequestError,
     Replay,
+    Request,
     Restart,
     Send,
     Status,
@@ -51,6 +53,18 @@ class Asker:
 
     client: bytes
     envelope: list[bytes]
+
+
+class Client(Protocol):
+    """Whose key it is that a connection has; see `gwcluster.curve.clients`."""
+
+    @property
+    def name(self) -> str:
+        """What to call it."""
+
+    @property
+    def may(self) -> Collection[Permission]:
+        """What it may do."""
 
 
 class BackOffice(Protocol):
@@ -107,14 +121,19 @@ class Clerk:
         self._status_comes = False
         self._restarts: list[tuple[Asker, Any]] = []
 
-    def take(self, frames: list[bytes]) -> None:
-        """Take one message: the client's name, its envelope, and the request."""
-        client, *envelope, body = frames
-        asker = Asker(client, envelope)
+    def take(self, frames: list[bytes], client: Client | None = None) -> None:
+        """Take one message.
+
+        Args:
+            frames: ZeroMQ's name for the connection, its envelope, and the request.
+            client: whose key the connection has; None: no keys are asked for, and all may do everything.
+        """
+        connection, *envelope, body = frames
+        asker = Asker(connection, envelope)
         try:
             size = sum(map(len, envelope))
             if len(envelope) > MAX_ENVELOPE_FRAMES or size > MAX_ENVELOPE_BYTES:
-                asker = Asker(client, [b""] if envelope[0] == b"" else [])
+                asker = Asker(connection, [b""] if envelope[0] == b"" else [])
                 raise BadRequestError(
                     f"{len(envelope)} frames of {size} bytes before the request; at most "
                     f"{MAX_ENVELOPE_FRAMES} of {MAX_ENVELOPE_BYTES} come back: send none, or an empty one"
@@ -122,6 +141,9 @@ class Clerk:
             ask = parse(body)
         except BadRequestError as error:
             self._answer(asker, bad_request(error))
+            return
+        if client is not None and ask.needs not in client.may:
+            self._answer(asker, _forbidden(ask, client))
             return
         match ask:
             case Replay():
@@ -252,3 +274,8 @@ class Clerk:
 
     def _too_many(self, asker: Asker, number: Any, said: str) -> None:
         self._answer(asker, refused(number, Refusal.RATE_LIMITED, said, retry_after_s=RETRY_S))
+
+
+def _forbidden(ask: Request, client: Client) -> bytes:
+    said = f"this needs a key that may {ask.needs}; that of client {client.name} may {in_words(client.may)}"
+    return refused(ask.id, Refusal.FORBIDDEN, said)

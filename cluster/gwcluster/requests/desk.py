@@ -19,6 +19,8 @@ from typing import Final
 import zmq
 
 from gwcluster.binding import bind, socket_files
+from gwcluster.curve.clients import Client
+from gwcluster.curve.door import REQUESTS, Door, Locks
 from gwcluster.requests.back_office import BackOffice, Replays
 from gwcluster.requests.clerk import Asker, Clerk
 from gwcluster.requests.control_loop import ControlLoop
@@ -53,6 +55,8 @@ _JOIN_S: Final = 2.0
 SAY_S: Final = 60.0
 """Between two log lines about answers that were dropped."""
 
+_REMOVED: Final = Client("(removed)", frozenset())
+
 Socket = zmq.Socket[bytes]
 
 log = logging.getLogger(__name__)
@@ -66,6 +70,7 @@ class Desk:
         control: the control loop.
         replays: begins to read logs; closed with the desk.
         clock: monotonic seconds.
+        locks: whose keys are good for what; None: everybody may do everything.
 
     Raises:
         BindError: an address can't be bound.
@@ -78,11 +83,14 @@ class Desk:
         replays: Callable[[], Replays],
         *,
         clock: Callable[[], float],
+        locks: Locks | None = None,
     ) -> None:
         self._clock = clock
+        self._clients = None if locks is None else locks.clients
         self._files = socket_files(addresses)
         self._context: zmq.Context[Socket] = zmq.Context(1)
-        self._router = _router(self._context, addresses)
+        self._door = None if locks is None else Door(self._context, locks)
+        self._router = _router(self._context, addresses, self._door)
         self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._mail: deque[Callable[[], None]] = deque()
         self._outbox = Outbox(per_client_bytes=WAITING_BYTES_PER_CLIENT, total_bytes=WAITING_BYTES)
@@ -133,6 +141,8 @@ class Desk:
                 more = self._pass_once()
             except Exception:
                 log.exception("bug: a request was not answered")
+        if self._door is not None:
+            self._door.close()
         self._router.close(LINGER_MS)
         self._context.term()
 
@@ -148,13 +158,19 @@ class Desk:
         more = True
         for _ in range(PER_PASS):
             try:
-                frames = self._router.recv_multipart(zmq.DONTWAIT)
+                frames = self._router.recv_multipart(zmq.DONTWAIT, copy=False)
             except zmq.Again:
                 more = False
                 break
-            self._clerk.take(frames)
+            self._clerk.take([frame.bytes for frame in frames], self._owner(frames[-1]))
         self._clerk.serve()
         return more
+
+    def _owner(self, frame: zmq.Frame) -> Client | None:
+        if self._clients is None:
+            return None
+        # libzmq lets nobody in without a key, but the key may have been removed since.
+        return self._clients.who(str(frame.get("User-Id")).encode()) or _REMOVED
 
     def _take_no_more(self) -> None:
         self._ending = True
@@ -203,9 +219,11 @@ class Desk:
             )
 
 
-def _router(context: zmq.Context[Socket], addresses: Sequence[str]) -> Socket:
+def _router(context: zmq.Context[Socket], addresses: Sequence[str], door: Door | None) -> Socket:
     router = context.socket(zmq.ROUTER)
     try:
+        if door is not None:
+            door.lock(router, REQUESTS)
         router.maxmsgsize = MAX_FRAME_BYTES
         router.rcvhwm, router.sndhwm = RECEIVE_HIGH_WATER_MARK, SEND_HIGH_WATER_MARK
         router.router_mandatory = True  # who can't take an answer is told to us, instead of losing it
@@ -213,6 +231,8 @@ def _router(context: zmq.Context[Socket], addresses: Sequence[str]) -> Socket:
         for address in addresses:
             bind(router, address)
     except BaseException:
+        if door is not None:
+            door.close()
         context.destroy(linger=0)
         raise
     return router

@@ -6,7 +6,7 @@ import enum
 
 
 class Refusal(enum.StrEnum):
-    """Error codes of `send`.
+    """Error codes of requests.
 
     NOT_READY: no connection took it in time, or the connection ended while it was being sent.
     RATE_LIMITED: Discord's limits, or ours that keep within them, leave no room.
@@ -14,6 +14,7 @@ class Refusal(enum.StrEnum):
     BAD_REQUEST: something in it is missing or wrong.
     FORBIDDEN_OPCODE: nothing that a bot may send.
     UNKNOWN_SHARD: this cluster doesn't run it.
+    FORBIDDEN: the client's key is not good for it.
     """
 
     NOT_READY = "not_ready"
@@ -22,3 +23,4 @@ class Refusal(enum.StrEnum):
     BAD_REQUEST = "bad_request"
     FORBIDDEN_OPCODE = "forbidden_opcode"
     UNKNOWN_SHARD = "unknown_shard"
+    FORBIDDEN = "forbidden"

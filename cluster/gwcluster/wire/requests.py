@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeGuard
+from typing import Any, ClassVar, Final, TypeGuard
 
 from gwcluster.errors import WireError, quoted
 from gwcluster.wire.codec import pack, unpack_map
 from gwcluster.wire.events import WIRE_VERSION
+from gwcluster.wire.permissions import Permission
 from gwcluster.wire.refusals import Refusal
 
 MAX_REQUEST_BYTES: Final = 64 << 10
@@ -59,6 +60,7 @@ class Replay:
         max_bytes: most bytes of frames in the answer, unless the first event alone has more.
     """
 
+    needs: ClassVar = Permission.READ
     id: Any
     shard: int
     epoch: str | None
@@ -72,6 +74,7 @@ class Replay:
 class Send:
     """A payload for Discord. Only `id` has been looked at; the rest is checked where it is sent from."""
 
+    needs: ClassVar = Permission.SEND
     id: Any
     payload: Any
     shard: Any
@@ -83,6 +86,7 @@ class Send:
 class Status:
     """How the cluster is."""
 
+    needs: ClassVar = Permission.READ
     id: Any
 
 
@@ -95,6 +99,7 @@ class Restart:
         rolling: of all, one after the other.
     """
 
+    needs: ClassVar = Permission.OPERATE
     id: Any
     shard: int | None
     rolling: bool

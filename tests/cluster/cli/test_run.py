@@ -15,6 +15,7 @@ import pytest
 from gwsimulator import Settings
 from support.cluster import Cluster, running, until
 from support.discord import discord
+from support.keys import Keys
 
 NOBODY = "http://127.0.0.1:9/api/v10"
 
@@ -37,14 +38,13 @@ def complaint(cluster: Cluster) -> str:
     return line
 
 
-def test_curve_is_refused_as_bad_configuration_before_anything_is_begun(tmp_path: Path) -> None:
-    (tmp_path / "clients").mkdir()
-    (tmp_path / "key").write_text("")
-    pair = f"secret_key_file: '{tmp_path}/key', clients_dir: '{tmp_path}/clients'"
-    cluster = Cluster(tmp_path, NOBODY, security=f"{{curve: {{{pair}}}}}")
+def test_a_key_that_others_may_read_is_bad_configuration_before_anything_is_begun(tmp_path: Path) -> None:
+    keys = Keys(tmp_path / "keys")
+    keys.secret_file.chmod(0o644)
+    cluster = Cluster(tmp_path, NOBODY, security=keys.setting)
     assert status_of(cluster) == 78
-    assert "security.curve is checked but not served yet" in complaint(cluster)
-    assert complaint(cluster).startswith(str(cluster.file))
+    said = f"{keys.secret_file}: others may read it (mode 0644); chmod 0600 it"
+    assert complaint(cluster).startswith(f"{cluster.file}:9: security.curve.secret_key_file: {said}")
     assert not cluster.state.exists()
 
 

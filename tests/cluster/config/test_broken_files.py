@@ -8,6 +8,7 @@ import pytest
 
 from gwcluster.config import ConfigError, load
 from support.config_files import ENVIRON, LEAST, problems
+from support.keys import Keys
 
 LONG = "x" * 100
 
@@ -200,10 +201,10 @@ BROKEN = [
         "there is no such file; make keys with gwcluster keygen",
     ),
     (
-        "security: {curve: {secret_key_file: cluster.yaml, clients_dir: no}}",
+        "security: {curve: {secret_key_file: cluster.yaml, clients_dir: .}}",
         3,
-        "security.curve.clients_dir",
-        "there is no such folder; make it",
+        "security.curve.secret_key_file",
+        "cluster.yaml: there is no public-key in it; make certificates with gwcluster keygen",
     ),
     ("name: ../up", 3, "name", "'../up' is not a name; write 1 to 64 letters, digits"),
     ("name: 2024", 3, "name", "2024 is a number; put it in quotes to make it a name"),
@@ -233,6 +234,14 @@ BROKEN = [
     ("name: \x07", 3, "", "the character U+0007 may not stand in YAML; remove it"),
     ("x: " + "[" * 30, 3, "", "nested deeper than 20 levels"),
 ]
+
+
+def test_a_folder_of_keys_that_is_not_there_is_told(tmp_path: Path) -> None:
+    Keys(tmp_path / "keys")
+    curve = "security: {curve: {secret_key_file: keys/cluster.key_secret, clients_dir: no}}\n"
+    (problem,) = problems(tmp_path, LEAST + curve)
+    assert (problem.line, problem.key) == (3, "security.curve.clients_dir")
+    assert problem.message == f"{tmp_path}/no: this folder can't be read: no such file or directory"
 
 
 @pytest.mark.parametrize(("more", "line", "key", "message"), BROKEN, ids=[case[0][:40] for case in BROKEN])

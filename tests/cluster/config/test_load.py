@@ -7,6 +7,7 @@ import pytest
 
 from gwcluster.config import ConfigError, load
 from support.config_files import ENVIRON, LEAST, loaded, problems, written
+from support.keys import Keys
 
 SHIPPED = Path(__file__).parents[3] / "cluster.yaml"
 
@@ -42,8 +43,7 @@ def test_what_a_file_leaves_out_is_as_in_the_shipped_one(tmp_path: Path) -> None
 
 
 def test_everything_can_be_set(tmp_path: Path) -> None:
-    (tmp_path / "keys").mkdir()
-    (tmp_path / "keys" / "cluster.key_secret").touch()
+    Keys(tmp_path / "keys")
     config = loaded(
         tmp_path,
         LEAST
@@ -66,7 +66,7 @@ state: run/state
 log: {retention: {bytes: 500MB, age: 1d}}
 identify: {reserve: 0.25}
 supervision: {restarts: 0, within: 5m}
-security: {curve: {secret_key_file: keys/cluster.key_secret, clients_dir: keys}}
+security: {curve: {secret_key_file: keys/cluster.key_secret, clients_dir: keys/clients}}
 """,
     )
     assert (config.shards.count, config.shards.ids) == (16, frozenset({0, 1, 2, 3, 8}))
@@ -89,7 +89,7 @@ security: {curve: {secret_key_file: keys/cluster.key_secret, clients_dir: keys}}
     assert config.supervision.within_s == 300.0
     assert config.security.curve is not None
     assert config.security.curve.secret_key_file == tmp_path / "keys" / "cluster.key_secret"
-    assert config.security.curve.clients_dir == tmp_path / "keys"
+    assert config.security.curve.clients_dir == tmp_path / "keys" / "clients"
 
 
 def test_a_presence_is_completed_because_discord_refuses_half_of_one(tmp_path: Path) -> None:
@@ -148,6 +148,22 @@ def test_a_simulated_run_needs_neither_token_nor_api(tmp_path: Path) -> None:
     assert simulated.gateway.compression == "none"
     assert simulated.token.get_secret_value() == "simulated"
     assert simulated.name == config.name
+
+
+def test_a_client_needs_neither_token_nor_the_files_of_keys(tmp_path: Path) -> None:
+    text = "intents: 0\ntoken: ${NONE}\nsecurity: {curve: {secret_key_file: a/b, clients_dir: ../c}}\n"
+    curve = load(written(tmp_path, text), environ=ENVIRON, client=True).security.curve
+    assert curve is not None
+    assert curve.secret_key_file == tmp_path / "a" / "b"
+
+
+def test_a_simulated_run_needs_its_keys(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="there is no such file; make keys with gwcluster keygen"):
+        loaded(
+            tmp_path,
+            "intents: 0\nsecurity: {curve: {secret_key_file: a, clients_dir: .}}\n",
+            simulate=True,
+        )
 
 
 def test_a_simulated_run_still_wants_the_rest_to_be_right(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from ruamel.yaml import YAML
 
 from gwcluster.config import json_schema
 from support.config_files import ENVIRON, LEAST, loaded, problems
+from support.keys import Keys
 
 SHIPPED = Path(__file__).parents[3] / "cluster.yaml"
 VALIDATOR = jsonschema.Draft202012Validator(json_schema())
@@ -28,7 +29,8 @@ GOOD = [
     LEAST + "http: {bind: null}\nstate: /srv/gw\nname: a.b-c_1\n",
     LEAST + "log: {retention: {bytes: 1048576, age: 1.5h}}\nidentify: {reserve: 0}\n",
     LEAST + "log: {retention: {bytes: 1GiB}}\nidentify: {reserve: 5%}\nsupervision: {within: 1d}\n",
-    LEAST + "security: {curve: {secret_key_file: cluster.yaml, clients_dir: .}}\nevents: {bind: tcp://*:1}\n",
+    LEAST + "security: {curve: {secret_key_file: keys/cluster.key_secret, clients_dir: keys/clients}}\n"
+    "events: {bind: tcp://*:1}\n",
 ]
 
 BAD = [
@@ -83,6 +85,8 @@ def test_the_shipped_file_validates() -> None:
 def test_a_good_file_is_good_for_both(tmp_path: Path, text: str) -> None:
     VALIDATOR.validate(_plain(text))
     (tmp_path / "cluster.yaml").write_text(text)
+    if "curve" in text:
+        Keys(tmp_path / "keys")
     if "token_file" not in text:
         loaded(tmp_path, text, ENVIRON)
 
