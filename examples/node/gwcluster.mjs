@@ -19,11 +19,12 @@ import { Following, MAX_ASKED, RETRY_MS, topics } from "./following.mjs";
  * @param names   event names; none: every event, and those of a shard in order
  * @param shards  shard ids; none: all
  * @param from    a saved `position`; "oldest": begin with all that the logs still have; none: begin now
+ * @param curve   keys, for a cluster with security.curve: {curveServerKey, curvePublicKey, curveSecretKey}
  */
-export async function* follow({ events, requests, names, shards, from }) {
+export async function* follow({ events, requests, names, shards, from, curve }) {
   const following = new Following(names ?? [], shards, from);
-  const sub = new Subscriber();
-  const dealer = new Dealer({ linger: 0, sendTimeout: 0, sendHighWaterMark: 2 * MAX_ASKED });
+  const sub = new Subscriber({ ...curve });
+  const dealer = new Dealer({ linger: 0, sendTimeout: 0, sendHighWaterMark: 2 * MAX_ASKED, ...curve });
   const came = new Map(); // socket: its next message
   let [wake, failed, away, lookAt] = [() => {}, null, 0, 0];
   const now = () => performance.now() - away; // stands still while you work, which is no reason to ask again

@@ -7,6 +7,8 @@ async def main() -> None:
     with gwcluster.connect("cluster.yaml") as plain:
         async for event in plain.subscribe("READY"):  # wrong: attr-defined
             print(event)
+    gwcluster.connect("cluster.yaml", curve="bot.key_secret")  # wrong: arg-type
+    gwcluster.Curve("server")  # wrong: call-arg
     async with gwcluster.connect(file=7) as cluster:  # wrong: arg-type
         await cluster.subscribe("READY")  # wrong: misc
         cluster.status()  # wrong: unused-coroutine

@@ -31,6 +31,18 @@ async def main() -> None:
             await greet(cluster, event)
 
 
+def with_keys() -> None:
+    keys = gwcluster.Curve.load("bot.key_secret", "cluster.key")
+    again = gwcluster.Curve(keys.server_key, public_key=keys.public_key, secret_key=keys.secret_key)
+    maybe: gwcluster.Curve | None = again
+    try:
+        with gwcluster.connect("cluster.yaml", curve=maybe) as cluster:
+            cluster.status()
+    except (gwcluster.KeyRefused, gwcluster.KeyFileError) as error:
+        problem: gwcluster.GwclusterError = error
+        print(problem)
+
+
 def script() -> None:
     with gwcluster.connect(events="tcp://127.0.0.1:5570", requests="tcp://127.0.0.1:5571") as cluster:
         cluster.send({"op": 3, "d": {"status": "idle"}}, shard=0)

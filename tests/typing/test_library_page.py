@@ -88,7 +88,7 @@ def test_the_first_program_prints_messages(cluster: Cluster) -> None:
 
 @pytest.mark.e2e
 def test_the_program_without_asyncio_begins_with_the_status(cluster: Cluster) -> None:
-    assert lines_of(BLOCKS[2], cluster, 1)[:1] == ["1 shards are live\n"]
+    assert lines_of(BLOCKS[3], cluster, 1)[:1] == ["1 shards are live\n"]
 
 
 @pytest.mark.e2e

@@ -16,6 +16,7 @@ COMMANDS: Final = {
     "tail": "Print events as they come.",
     "log": "Check or print the logs of shards, offline.",
     "check": "Validate a configuration file.",
+    "keygen": "Make the cluster's keys, or a client's.",
     "schema": "Print the JSON Schema of the configuration file.",
     "version": "Print the versions of gwcluster and of what it runs on.",
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,9 +9,13 @@ from typing import Final
 
 import click
 import zmq
+from zmq.utils.monitor import parse_monitor_message
 
 from gwcluster.cli.event_lines import json_line, text_line
-from gwcluster.config import load
+from gwcluster.cli.key_option import key_option
+from gwcluster.client.addresses import find
+from gwcluster.client.entry import EVENTS, Entry
+from gwcluster.client.line import connected, has_news
 from gwcluster.errors import WireError
 from gwcluster.wire.events import decode_header, parse_topic
 
@@ -26,26 +29,31 @@ LOOK_UP_MS: Final = 200
 @click.option("--shard", "shards", multiple=True, type=click.IntRange(0), help="Only this shard; repeatable.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, with the whole dispatch.")
 @click.option("--count", type=click.IntRange(1), help="Stop after so many events.")
+@key_option
 def command(
-    file: Path, names: tuple[str, ...], shards: tuple[int, ...], as_json: bool, count: int | None
+    file: Path,
+    names: tuple[str, ...],
+    shards: tuple[int, ...],
+    as_json: bool,
+    count: int | None,
+    key: Path | None,
 ) -> None:
     """Print the events of the running cluster that FILE describes, as they come.
 
     Beacons, the cluster's own heartbeat, are left out unless asked for by name.
     """
-    # Only the addresses of the file matter here, so its token need not be at hand.
-    config = load(file, environ=os.environ, simulate=True)
+    addresses = find(file, None, None, key=key)
     asked: list[int] = []
     # An exception out of nowhere can get lost, such as in a destructor; a note can't.
     signal.signal(signal.SIGINT, lambda signum, _: asked.append(signum))
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    sub = context.socket(zmq.SUB)
-    sub.sndhwm = 0  # or many subscriptions at once are dropped silently
     try:
+        sub = connected(context, zmq.SUB, addresses.events, addresses.curve)
+        monitor = sub.get_monitor_socket(EVENTS)
+        entry = Entry(addresses.events, has_key=addresses.curve is not None)
         for prefix in _prefixes(names, shards):
             sub.subscribe(prefix)
-        sub.connect(config.events.bind[0])
-        for printed, line in enumerate(_lines(sub, asked, names, shards, as_json), 1):
+        for printed, line in enumerate(_lines(sub, monitor, entry, asked, names, shards, as_json), 1):
             click.echo(line)
             if printed == count:
                 return
@@ -62,6 +70,8 @@ def _prefixes(names: tuple[str, ...], shards: tuple[int, ...]) -> Iterator[str]:
 
 def _lines(
     sub: zmq.Socket[bytes],
+    monitor: zmq.Socket[bytes],
+    entry: Entry,
     asked: Sequence[int],
     names: tuple[str, ...],
     shards: tuple[int, ...],
@@ -70,6 +80,10 @@ def _lines(
     """Iterate over lines until somebody has `asked` for the end."""
     while not asked:
         if not sub.poll(LOOK_UP_MS):
+            while has_news(monitor):
+                event = parse_monitor_message(monitor.recv_multipart())["event"]
+                if (refused := entry.heard(event)) is not None:
+                    raise refused
             continue
         frames = sub.recv_multipart()
         try:

@@ -11,15 +11,20 @@ from gwcluster.client.blocking import BlockingCluster, BlockingSubscription
 from gwcluster.client.cursor import CursorError
 from gwcluster.client.event import Event
 from gwcluster.client.following import FollowError
+from gwcluster.client.keys import Curve, KeyRefused
 from gwcluster.client.refused import NoAnswer, RestartRefused, SendRefused
+from gwcluster.curve.key_files import KeyFileError
 
 __all__ = [
     "BlockingCluster",
     "BlockingSubscription",
     "Cluster",
     "CursorError",
+    "Curve",
     "Event",
     "FollowError",
+    "KeyFileError",
+    "KeyRefused",
     "NoAnswer",
     "RestartRefused",
     "SendRefused",
@@ -63,7 +68,11 @@ class Connection:
 
 
 def connect(
-    file: str | os.PathLike[str] | None = None, *, events: str | None = None, requests: str | None = None
+    file: str | os.PathLike[str] | None = None,
+    *,
+    events: str | None = None,
+    requests: str | None = None,
+    curve: Curve | None = None,
 ) -> Connection:
     """Return a connection to a cluster, for `async with` or `with`.
 
@@ -73,10 +82,14 @@ def connect(
     Args:
         file: the cluster's `cluster.yaml`, for its addresses; its token need not be at hand.
         events, requests: ZeroMQ addresses of its `events.bind` and `requests.bind`, instead of a file's.
+        curve: the keys, where the cluster asks for some. Without it, for a file that says so: the cluster's
+            public key from beside its secret one, and this program's from the file that $GWCLUSTER_KEY names.
 
     Raises:
         TypeError: neither a file nor both addresses.
         ValueError: one of them is no address.
         gwcluster.config.ConfigError: the file can't be used; print it.
+        KeyFileError: a file of keys can't be used; correct it.
+        KeyRefused: the cluster asks for keys, and none were given.
     """
-    return Connection(find(file, events, requests))
+    return Connection(find(file, events, requests, curve))

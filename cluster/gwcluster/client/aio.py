@@ -16,8 +16,10 @@ from zmq.utils.monitor import parse_monitor_message
 
 from gwcluster.client.addresses import Addresses
 from gwcluster.client.cursor import Cursor, finisher
+from gwcluster.client.entry import EVENTS, Entry
 from gwcluster.client.event import Event
 from gwcluster.client.following import Following
+from gwcluster.client.keys import KeyRefused
 from gwcluster.client.line import Line, Socket, connected, has_news
 from gwcluster.client.refused import (
     ANSWER_S,
@@ -69,8 +71,7 @@ class Subscription(AsyncIterator[Event]):
         )
         self._line = Line(
             context,
-            events=addresses.events,
-            requests=addresses.requests,
+            addresses,
             following=self._following,
             clock=time.monotonic,
         )
@@ -91,6 +92,7 @@ class Subscription(AsyncIterator[Event]):
 
         Raises:
             FollowError: the cluster refuses the subscription; correct it.
+            KeyRefused: the cluster doesn't let this program in.
             WireVersionError: the cluster is newer than this library; upgrade it.
             CursorError: the cursor can't be written; nothing was noted.
         """
@@ -143,7 +145,7 @@ class Cluster:
     def __init__(self, addresses: Addresses) -> None:
         self._addresses = addresses
         self._context: zmq.Context[Socket] = zmq.Context(1)
-        self._requests = Requests(self._context, addresses.requests)
+        self._requests = Requests(self._context, addresses)
         self._subscriptions: list[Subscription] = []
 
     def subscribe(
@@ -195,6 +197,7 @@ class Cluster:
         Raises:
             SendRefused: it was not sent; `code` and `retry_after` say why and what helps.
             NoAnswer: nobody knows whether it was.
+            KeyRefused: the cluster doesn't let this program in.
         """
         fields = command_fields(payload, shard, guild_id, ttl_s)
         sent(await self._requests.ask("send", ANSWER_S + (SEND_S if ttl_s is None else ttl_s), fields))
@@ -204,6 +207,7 @@ class Cluster:
 
         Raises:
             NoAnswer: it doesn't answer; is it running?
+            KeyRefused: the cluster doesn't let this program in.
         """
         return status_in(await self._requests.ask("status", ANSWER_S, {}))
 
@@ -234,10 +238,12 @@ class Cluster:
 class Requests:
     """Asks a cluster, and waits for its answers."""
 
-    def __init__(self, context: zmq.Context[Socket], address: str) -> None:
-        self._address = address
-        self._dealer = connected(context, zmq.DEALER, address)
-        self._monitor: Socket = self._dealer.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+    def __init__(self, context: zmq.Context[Socket], addresses: Addresses) -> None:
+        self._address = addresses.requests
+        self._dealer = connected(context, zmq.DEALER, addresses.requests, addresses.curve)
+        self._monitor: Socket = self._dealer.get_monitor_socket(zmq.EVENT_DISCONNECTED | EVENTS)
+        self._entry = Entry(addresses.requests, has_key=addresses.curve is not None)
+        self._refused: KeyRefused | None = None
         self._watch = Watch((self._dealer, self._monitor), self._look)
         self._numbers = itertools.count(1)
         self._waiting: dict[int, tuple[asyncio.Future[dict[str, Any] | Refused], bytes | str]] = {}
@@ -248,7 +254,11 @@ class Requests:
         Raises:
             NoAnswer: nothing was, for so many seconds.
             SendRefused: the connection was lost meanwhile.
+            KeyRefused: the cluster doesn't let this program in.
         """
+        self._look()
+        if self._refused is not None:
+            raise self._refused
         number = next(self._numbers)
         body = encode_request(op, number, **fields)
         waiting: asyncio.Future[dict[str, Any] | Refused] = asyncio.get_running_loop().create_future()
@@ -259,7 +269,7 @@ class Requests:
             async with asyncio.timeout(seconds):
                 return await waiting
         except (TimeoutError, zmq.Again):
-            raise silent(self._address, seconds) from None
+            raise silent(self._address, seconds, self._entry.hint) from None
         finally:
             del self._waiting[number]
 
@@ -274,8 +284,17 @@ class Requests:
         while has_news(self._dealer):
             self._answered(self._dealer.recv_multipart(zmq.DONTWAIT)[-1])
         while has_news(self._monitor):
-            parse_monitor_message(self._monitor.recv_multipart(zmq.DONTWAIT))
-            self._hung_up()
+            event = parse_monitor_message(self._monitor.recv_multipart(zmq.DONTWAIT))["event"]
+            if event == zmq.EVENT_DISCONNECTED:
+                self._hung_up()
+            elif (refused := self._entry.heard(event)) is not None:
+                self._shut_out(refused)
+
+    def _shut_out(self, refused: KeyRefused) -> None:
+        self._refused = refused
+        for waiting, _ in self._waiting.values():
+            if not waiting.done():
+                waiting.set_exception(refused)
 
     def _hung_up(self) -> None:
         """Ask again what may be asked twice."""

@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import zmq
+from zmq.utils.monitor import parse_monitor_message
 
 from gwcluster.client.addresses import Addresses
 from gwcluster.client.cursor import Cursor, finisher
+from gwcluster.client.entry import EVENTS, Entry
 from gwcluster.client.event import Event
 from gwcluster.client.following import Following
-from gwcluster.client.line import Line, Socket, connected
+from gwcluster.client.keys import KeyRefused
+from gwcluster.client.line import Line, Socket, connected, has_news
 from gwcluster.client.refused import (
     ANSWER_S,
     SEND_S,
@@ -50,8 +53,7 @@ class BlockingSubscription(Iterator[Event]):
         )
         self._line = Line(
             context,
-            events=addresses.events,
-            requests=addresses.requests,
+            addresses,
             following=self._following,
             clock=time.monotonic,
         )
@@ -69,6 +71,7 @@ class BlockingSubscription(Iterator[Event]):
 
         Raises:
             FollowError: the cluster refuses the subscription; correct it.
+            KeyRefused: the cluster doesn't let this program in.
             WireVersionError: the cluster is newer than this library; upgrade it.
             CursorError: the cursor can't be written; nothing was noted.
         """
@@ -111,7 +114,13 @@ class BlockingCluster:
     def __init__(self, addresses: Addresses) -> None:
         self._addresses = addresses
         self._context: zmq.Context[Socket] = zmq.Context(1)
-        self._dealer = connected(self._context, zmq.DEALER, addresses.requests)
+        self._dealer = connected(self._context, zmq.DEALER, addresses.requests, addresses.curve)
+        self._monitor: Socket = self._dealer.get_monitor_socket(EVENTS)
+        self._entry = Entry(addresses.requests, has_key=addresses.curve is not None)
+        self._refused: KeyRefused | None = None
+        self._poller = zmq.Poller()
+        self._poller.register(self._dealer, zmq.POLLIN)
+        self._poller.register(self._monitor, zmq.POLLIN)
         self._numbers = itertools.count(1)
         self._subscriptions: list[BlockingSubscription] = []
 
@@ -157,18 +166,23 @@ class BlockingCluster:
         """Close every subscription and socket."""
         for subscription in self._subscriptions:
             subscription.close()
+        self._dealer.disable_monitor()
+        self._monitor.close()
         self._dealer.close()
         self._context.destroy(linger=0)
 
     def _ask(self, op: str, seconds: float, fields: dict[str, Any]) -> dict[str, Any] | Refused:
         number = next(self._numbers)
         until = time.monotonic() + seconds
+        self._look_for_entry()
         try:
             self._dealer.send(encode_request(op, number, **fields), zmq.DONTWAIT)
         except zmq.Again:
             raise silent(self._addresses.requests, 0) from None
         while (left_s := until - time.monotonic()) > 0:
-            if not self._dealer.poll(int(left_s * 1000) + 1):
+            self._poller.poll(int(left_s * 1000) + 1)
+            self._look_for_entry()
+            if not self._dealer.poll(0):
                 continue
             try:
                 answered, answer = decode_answer(self._dealer.recv_multipart()[-1])
@@ -176,4 +190,11 @@ class BlockingCluster:
                 continue
             if answered == number:  # else it came too late for an earlier question
                 return answer
-        raise silent(self._addresses.requests, seconds)
+        raise silent(self._addresses.requests, seconds, self._entry.hint)
+
+    def _look_for_entry(self) -> None:
+        while has_news(self._monitor):
+            event = parse_monitor_message(self._monitor.recv_multipart(zmq.DONTWAIT))["event"]
+            self._refused = self._entry.heard(event) or self._refused
+        if self._refused is not None:
+            raise self._refused

@@ -13,12 +13,14 @@ from typing import Any, Final
 
 from gwcluster.client.event import Event, read_frames
 from gwcluster.client.follower import Follower
+from gwcluster.client.keys import KeyRefused
 from gwcluster.client.place import Place, Step
 from gwcluster.client.room import Room
 from gwcluster.client.topics import Wanted
 from gwcluster.errors import GwclusterError, WireError, WireVersionError
 from gwcluster.wire.events import NO_EPOCH
 from gwcluster.wire.notices import BEACON, CLUSTER_STATE
+from gwcluster.wire.refusals import Refusal
 from gwcluster.wire.replay import Page, Refused, decode_answer, encode_ask, encode_request, page_of
 
 READY_EVENTS: Final = 5_000
@@ -153,6 +155,10 @@ class Following:
         for question in self._questions.values():
             question.repeat_at = now
 
+    def failed(self, error: GwclusterError) -> None:
+        """There is no way to the cluster any more, and there will be none."""
+        self._failed = error
+
     def stalled(self, now: float) -> None:
         """Messages were not read for so long that the publisher may have dropped some."""
         for each in self._followers.values():
@@ -206,6 +212,7 @@ class Following:
 
         Raises:
             FollowError: the cluster refuses the subscription; correct it.
+            KeyRefused: the cluster doesn't let this program in.
             WireVersionError: the cluster is newer than this side; upgrade it.
         """
         if self._at_work is not None:
@@ -253,6 +260,8 @@ class Following:
         )
 
     def _refused(self, follower: Follower, refused: Refused, now: float) -> None:
+        if refused.code == Refusal.FORBIDDEN:
+            self._failed = KeyRefused(refused.message)
         if refused.code == "bad_request":
             self._failed = FollowError(
                 f"the cluster refuses to replay shard {follower.shard}: {refused.message}"
@@ -260,6 +269,9 @@ class Following:
         follower.refused(refused, now)
 
     def _count_shards(self, answer: dict[str, Any] | Refused, now: float) -> None:
+        if isinstance(answer, Refused) and answer.code == Refusal.FORBIDDEN:
+            self._failed = KeyRefused(answer.message)
+            return
         if isinstance(answer, Refused):
             self._complain(WireError(f"no status: {answer.code}, {answer.message}"))
             return

@@ -8,7 +8,10 @@ from typing import Final
 import zmq
 from zmq.utils.monitor import parse_monitor_message
 
+from gwcluster.client.addresses import Addresses
+from gwcluster.client.entry import EVENTS, SUCCEEDED, Entry
 from gwcluster.client.following import Following
+from gwcluster.client.keys import Curve
 
 BATCH: Final = 200
 """Messages that are read at a time, before others get their turn."""
@@ -27,7 +30,7 @@ _MAX_RECONNECT_MS: Final = 2_000
 Socket = zmq.Socket[bytes]
 
 
-def connected(context: zmq.Context[Socket], kind: int, address: str) -> Socket:
+def connected(context: zmq.Context[Socket], kind: int, address: str, curve: Curve | None) -> Socket:
     """Return a socket that connects to `address`, again and again, and waits for nobody when it is closed."""
     socket = context.socket(kind)
     socket.linger = 0
@@ -38,6 +41,10 @@ def connected(context: zmq.Context[Socket], kind: int, address: str) -> Socket:
     socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, _DEAD_MS)
     socket.setsockopt(zmq.RECONNECT_IVL, _RECONNECT_MS)
     socket.setsockopt(zmq.RECONNECT_IVL_MAX, _MAX_RECONNECT_MS)
+    if curve is not None:
+        socket.curve_serverkey = curve.server_key.encode("ascii")
+        socket.curve_publickey = curve.public_key.encode("ascii")
+        socket.curve_secretkey = curve.secret_key.encode("ascii")
     socket.connect(address)
     return socket
 
@@ -51,7 +58,7 @@ class Line:
     """What connects one `Following` with a cluster.
 
     Args:
-        events, requests: addresses of the cluster.
+        addresses: of the cluster.
         clock: monotonic seconds.
 
     Attributes:
@@ -61,19 +68,19 @@ class Line:
     def __init__(
         self,
         context: zmq.Context[Socket],
+        addresses: Addresses,
         *,
-        events: str,
-        requests: str,
         following: Following,
         clock: Callable[[], float],
     ) -> None:
         self._following = following
         self._clock = clock
-        self._sub = connected(context, zmq.SUB, events)
-        self._monitor: Socket = self._sub.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
+        self._sub = connected(context, zmq.SUB, addresses.events, addresses.curve)
+        self._monitor: Socket = self._sub.get_monitor_socket(EVENTS)
+        self._entry = Entry(addresses.events, has_key=addresses.curve is not None)
         for prefix in following.wanted.prefixes:
             self._sub.subscribe(prefix)
-        self._dealer = connected(context, zmq.DEALER, requests)
+        self._dealer = connected(context, zmq.DEALER, addresses.requests, addresses.curve)
         self._empty_at = clock()
         self.sockets = (self._sub, self._monitor, self._dealer)
 
@@ -83,8 +90,11 @@ class Line:
         batch = [] if following.full else self._read()
         # After the messages: a new connection is told of before anything that comes over it.
         while has_news(self._monitor):
-            parse_monitor_message(self._monitor.recv_multipart(zmq.DONTWAIT))
-            following.reconnected(now)
+            event = parse_monitor_message(self._monitor.recv_multipart(zmq.DONTWAIT))["event"]
+            if (refused := self._entry.heard(event)) is not None:
+                following.failed(refused)
+            elif event == SUCCEEDED:
+                following.reconnected(now)
         if now - self._empty_at > STALL_S:
             following.stalled(now)
             self._empty_at = now

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from gwcluster.client.keys import KeyRefused
 from gwcluster.errors import GwclusterError, WireError
+from gwcluster.wire.refusals import Refusal
 from gwcluster.wire.replay import Refused
 
 ANSWER_S = 10.0
@@ -18,7 +20,8 @@ class SendRefused(GwclusterError):  # noqa: N818 - the name that callers read is
     """A command was not sent to Discord, or nobody knows whether it was; the message says which.
 
     Attributes:
-        code: `not_ready`, `rate_limited`, `too_large`, `bad_request`, `forbidden_opcode` or `unknown_shard`;
+        code: `not_ready`, `rate_limited`, `too_large`, `bad_request`, `forbidden_opcode`, `unknown_shard` or
+            `forbidden`;
             docs/commands.md says what to do for each.
         retry_after: seconds after which it may be tried again, None if that isn't said.
     """
@@ -94,8 +97,11 @@ def status_in(answer: dict[str, Any] | Refused) -> dict[str, Any]:
 
     Raises:
         NoAnswer: the cluster can't say now.
+        KeyRefused: not to this program.
         WireError: it is no status.
     """
+    if isinstance(answer, Refused) and answer.code == Refusal.FORBIDDEN:
+        raise KeyRefused(answer.message)
     if isinstance(answer, Refused):
         raise NoAnswer(f"no status: {answer.code}, {answer.message}")
     status = answer.get("status")
@@ -104,9 +110,9 @@ def status_in(answer: dict[str, Any] | Refused) -> dict[str, Any]:
     return status
 
 
-def silent(address: str, seconds: float) -> NoAnswer:
+def silent(address: str, seconds: float, hint: str = "") -> NoAnswer:
     """Return the error of a cluster that doesn't answer."""
-    return NoAnswer(f"no answer from {address} within {seconds:g} s; is the cluster running?")
+    return NoAnswer(f"no answer from {address} within {seconds:g} s{hint or '; is the cluster running?'}")
 
 
 def hung_up(op: str) -> SendRefused | NoAnswer:

@@ -17,7 +17,7 @@ from gwcluster.wire.permissions import Permission, in_words
 
 SUFFIX: Final = ".key"
 MAX_CLIENTS: Final = 1024
-_NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
+NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
 
 log = logging.getLogger(__name__)
 
@@ -129,7 +129,7 @@ def _certificates(folder: Path) -> list[Path]:
 
 def _client(path: Path) -> tuple[bytes, Client]:
     name = path.name.removesuffix(SUFFIX)
-    if _NAME.fullmatch(name) is None:
+    if NAME.fullmatch(name) is None:
         raise KeyFileError(
             path,
             f"{quoted(name)} can't be a client's name; use up to 64 letters, digits, dots and hyphens",
