@@ -42,7 +42,7 @@ def cpu_s(pid: int) -> float:
 
 
 def pss_kb(pid: int) -> int:
-    """Return the proportional set size of a process in KiB."""
+    """Return the proportional set size of a process in KiB; only root may look at gwcluster's."""
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
         if line.startswith("Pss:"):
             return int(line.split()[1])

@@ -16,11 +16,9 @@ import pytest
 from gwcluster.log import Reader
 from gwsimulator import Settings, ThreadedSimulator
 from support.cluster import (
-    TOKEN,
     Cluster,
     Message,
     children,
-    environment_of,
     is_alive,
     kill,
     running,
@@ -280,31 +278,6 @@ def test_one_refused_shard_does_not_stop_the_others(tmp_path: Path) -> None:
         assert b"4010" in records[-1].payload
         assert cluster.stop() == 0
         assert [i.shard for i in sim.ledger.identifies] == [0, 1]
-
-
-def test_the_token_is_in_no_process_but_the_coordinator_and_in_no_file_or_frame(tmp_path: Path) -> None:
-    with discord(settings()) as sim:
-        cluster = Cluster(tmp_path, sim.api)
-        cluster.file.write_text(cluster.file.read_text().replace(TOKEN, "${BOT_TOKEN}"))
-        os.environ["BOT_TOKEN"] = TOKEN
-        try:
-            cluster.start("--log-format", "json")
-        finally:
-            del os.environ["BOT_TOKEN"]
-        try:
-            with subscribed(cluster.events) as receive:
-                cluster.wait_ready()
-                for pid in (cluster.nursery, *cluster.workers(4).values()):
-                    assert TOKEN.encode() not in environment_of(pid)
-                assert TOKEN.encode() not in Path(f"/proc/{cluster.pid}/cmdline").read_bytes()
-                for _ in range(50):
-                    message = receive(2.0)
-                    assert message is not None
-                    assert all(TOKEN.encode() not in frame for frame in message.frames)
-        finally:
-            assert cluster.stop() == 0
-        for path in tmp_path.rglob("*"):
-            assert not path.is_file() or TOKEN.encode() not in path.read_bytes(), path
 
 
 def test_dropped_names_leave_no_event_but_their_seq_counts(tmp_path: Path) -> None:

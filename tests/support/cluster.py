@@ -80,14 +80,15 @@ class Cluster:
         self.file.write_text("".join(f"{key}: {value}\n" for key, value in lines.items()))
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """Start `gwcluster run` on the file."""
+    def start(self, *arguments: str, group: int | None = None) -> subprocess.Popen[bytes]:
+        """Start `gwcluster run` on the file; only root may name a group."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "gwcluster", "run", str(self.file), *arguments],
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
+                group=group,
             )
         return self.process
 
@@ -202,8 +203,11 @@ def subscribed(address: str, *prefixes: str) -> Iterator[Callable[[float], Messa
 
 
 def environment_of(pid: int) -> bytes:
-    """Return a process's environment and command line."""
-    return Path(f"/proc/{pid}/environ").read_bytes() + Path(f"/proc/{pid}/cmdline").read_bytes()
+    """Return a process's command line, and its environment if we may see that: root may."""
+    found = Path(f"/proc/{pid}/cmdline").read_bytes()
+    with contextlib.suppress(PermissionError):
+        found += Path(f"/proc/{pid}/environ").read_bytes()
+    return found
 
 
 def kill(pid: int) -> None:

@@ -18,6 +18,7 @@ import pytest
 
 from gwcluster.wire.control import Exited, Fork, Forked, Job, Message, Signal, StateChanged, Unframer, encode
 from gwworker.nursery import client_tls
+from support.cluster import environment_of
 from support.jobs import TOKEN, job
 
 T = TypeVar("T")
@@ -216,6 +217,7 @@ def test_the_nursery_has_one_thread_and_dumps_no_core(nursery: Nursery) -> None:
         assert next(line for line in limits.splitlines() if "core file" in line).split()[4:6] == ["0", "0"]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root sees what files these processes have open")
 def test_a_worker_does_not_hold_the_nurserys_line_open(nursery: Nursery) -> None:
     nursery.at_work(0)
     pid, _ = nursery.at_work(1)
@@ -228,8 +230,7 @@ def test_the_token_is_in_no_command_line_environment_or_log(nursery: Nursery) ->
     while control.hear(StateChanged).state != "backoff":
         pass
     for process in (nursery.process.pid, pid):
-        for place in ("cmdline", "environ"):
-            assert TOKEN.encode() not in Path(f"/proc/{process}/{place}").read_bytes()
+        assert TOKEN.encode() not in environment_of(process)
     assert TOKEN not in nursery.said()
     assert "no connection" in nursery.said()
 

@@ -32,6 +32,7 @@ MAX_DESCRIPTORS: Final = 64
 """Most that one read takes over; the kernel limits a message to 253."""
 
 _PR_SET_PDEATHSIG: Final = 1
+_PR_SET_DUMPABLE: Final = 4
 _PR_SET_NAME: Final = 15
 
 log = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ def main(descriptor: int) -> None:
     """Serve the coordinator at the other end of `descriptor` until it closes it."""
     _die_with_parent(os.getppid())
     log_to_pipe(None)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _be_private()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     tls = client_tls()
@@ -157,6 +158,22 @@ def _die_with_parent(parent: int) -> None:
             raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
     if os.getppid() != parent:
         os._exit(WorkerExit.ORPHANED)
+
+
+def _be_private() -> None:
+    """Leave no memory dump, which would hold the token, and let no process of the same user look inside.
+
+    A fork inherits both. A limit alone is of no use where the kernel pipes dumps to a program.
+
+    Sources:
+        https://man7.org/linux/man-pages/man5/core.5.html
+        https://man7.org/linux/man-pages/man2/PR_SET_DUMPABLE.2const.html
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
+            raise OSError(ctypes.get_errno(), "prctl(PR_SET_DUMPABLE)")
 
 
 def _name(name: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import dataclasses
 import os
 import resource
@@ -14,6 +15,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -24,6 +26,8 @@ from gwcluster.errors import GwclusterError
 from gwcluster.logs import LogFormat, log_to
 from gwcluster.means import real_means
 from gwcluster.wire.exits import Exit
+
+_PR_SET_DUMPABLE: Final = 4
 
 
 class SimulatorError(GwclusterError):
@@ -56,8 +60,8 @@ def command(
     `gwcluster plan` says beforehand what a start costs. Don't leave --fresh or --use-reserve in a unit file:
     whatever restarts the cluster would use them each time.
     """
+    _be_private()
     config = load(file, environ=os.environ, simulate=simulate)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold the token
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with contextlib.ExitStack() as stack:
@@ -78,6 +82,15 @@ async def _run(cluster: Cluster, log_format: LogFormat) -> Exit:
             return await cluster.run()
     log_to(None, log_format, token)
     return await cluster.run()
+
+
+def _be_private() -> None:
+    """Leave no memory dump, which would hold the token; `gwworker.nursery` does the same and says why."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
+            raise OSError(ctypes.get_errno(), "prctl(PR_SET_DUMPABLE)")
 
 
 @contextlib.contextmanager
