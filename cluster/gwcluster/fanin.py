@@ -20,9 +20,11 @@ from typing import Final
 import zmq
 import zmq.asyncio
 
+from gwcluster.allowance import Allowance
 from gwcluster.binding import BindError, bind, socket_files
 from gwcluster.curve.door import EVENTS, Door, Locks
 from gwcluster.errors import WireError
+from gwcluster.inflow import Inflow
 from gwcluster.wire.events import parse_topic
 from gwcluster.wire.notices import SHARD_STATE
 
@@ -37,6 +39,15 @@ _REBIND_AGAIN_S: Final = 0.02
 _NOTICES: Final = "inproc://published"
 _CONTROL: Final = "inproc://control"
 
+SUBSCRIPTIONS: Final = Allowance(each_bytes=512 << 10, total_bytes=8 << 20, per_s_bytes=1 << 10)
+"""What subscribers may send: subscriptions, each byte of which may cost 60, and now and then heartbeats."""
+
+MAX_TOPIC_BYTES: Final = 1 << 10
+"""A subscriber that sends a longer one loses its connection. Handshakes have to fit, too."""
+
+HANDSHAKE_MS: Final = 10_000
+"""How long a connection may take to say who it is."""
+
 Socket = zmq.Socket[bytes]
 
 log = logging.getLogger(__name__)
@@ -50,6 +61,7 @@ class Fanin:
         addresses: those to which subscribers connect.
         high_water_mark: messages queued per subscriber; more are dropped for that one alone.
         locks: whose keys are good for what; None: everybody may subscribe.
+        clock: monotonic seconds.
 
     Raises:
         BindError: an address can't be bound.
@@ -62,6 +74,7 @@ class Fanin:
         high_water_mark: int,
         *,
         locks: Locks | None = None,
+        clock: Callable[[], float],
     ) -> None:
         self._files = socket_files((endpoint, *addresses))
         self._context: zmq.Context[Socket] = zmq.Context(1)
@@ -74,9 +87,11 @@ class Fanin:
             pull.rcvhwm = PULL_HIGH_WATER_MARK
             pull.linger = self._push.linger = self._echo.linger = 0
             pub.sndhwm = high_water_mark
+            pub.maxmsgsize, pub.handshake_ivl = MAX_TOPIC_BYTES, HANDSHAKE_MS
             pub.linger = LINGER_MS
             if self._door is not None:
                 self._door.lock(pub, EVENTS)
+            inflow = Inflow(pub, addresses, SUBSCRIPTIONS, clock=clock)
             bind(pub, _NOTICES)
             outlets = [_Outlet(pub, address) for address in addresses]
             bind(pull, endpoint)
@@ -89,13 +104,14 @@ class Fanin:
                 steered.bind(_CONTROL)
                 self._steering = self._context.socket(zmq.PAIR)
                 self._steering.connect(_CONTROL)
-                forward = partial(_forward_steered, pull, pub, steered, outlets, locks.clock)
+                forward = partial(_forward_steered, pull, pub, steered, outlets, clock)
         except BaseException:
             if self._door is not None:
                 self._door.close()
             self._echo.close()  # of a shadow context: destroy doesn't know it, and would wait for it forever
             self._context.destroy(linger=0)
             raise
+        inflow.start()
         self._proxy = threading.Thread(target=forward, name="fan-in", daemon=True)
         self._proxy.start()
 

@@ -65,7 +65,9 @@ def real_means(config: Config, environ: Mapping[str, str]) -> Means:
         wall=time.time,
         jitter=random.random,
         nursery=lambda listener: NurseryLink(listener, passed_on),
-        fanin=lambda state: Fanin(state.fanin, events.bind, events.high_water_mark, locks=keys),
+        fanin=lambda state: Fanin(
+            state.fanin, events.bind, events.high_water_mark, locks=keys, clock=time.monotonic
+        ),
         aside=Aside().run,
         desk=lambda state, control: Desk(
             requests.bind, control, lambda: Replays(state.shard), clock=time.monotonic, locks=keys

@@ -57,7 +57,7 @@ class Ends:
 @contextlib.asynccontextmanager
 async def running(folder: Path, high_water_mark: int = 10_000) -> AsyncIterator[tuple[Fanin, Ends]]:
     ends = Ends(folder)
-    fanin = Fanin(ends.endpoint, [ends.bind], high_water_mark)
+    fanin = Fanin(ends.endpoint, [ends.bind], high_water_mark, clock=time.monotonic)
     try:
         yield fanin, ends
     finally:
@@ -110,7 +110,7 @@ def test_every_address_is_published_at(tmp_path: Path) -> None:
     async def scenario() -> None:
         ends = Ends(tmp_path)
         second = f"ipc://{tmp_path / 'second'}"
-        fanin = Fanin(ends.endpoint, [ends.bind, second], 1000)
+        fanin = Fanin(ends.endpoint, [ends.bind, second], 1000, clock=time.monotonic)
         push = ends.worker()
         await ends.subscriber(push)
         ends.bind = second
@@ -174,7 +174,7 @@ def test_a_taken_port_is_an_error_that_names_it_and_comes_at_once(tmp_path: Path
         address = f"tcp://127.0.0.1:{other.getsockname()[1]}"
         started = time.monotonic()
         with pytest.raises(BindError, match=f"can't bind {address}: .* is another cluster running"):
-            Fanin(f"ipc://{tmp_path / 'fanin'}", [address], 1000)
+            Fanin(f"ipc://{tmp_path / 'fanin'}", [address], 1000, clock=time.monotonic)
         assert time.monotonic() - started < 1.0
 
 
@@ -195,7 +195,7 @@ def test_a_path_at_which_somebody_listens_is_not_taken_from_them(
                 client.connect(str(path))
         inode, started = path.stat().st_ino, time.monotonic()
         with pytest.raises(BindError, match=f"can't bind ipc://{path}: another process listens there"):
-            Fanin(f"ipc://{tmp_path / 'fanin'}", [f"ipc://{tmp_path / 'events'}"], 1000)
+            Fanin(f"ipc://{tmp_path / 'fanin'}", [f"ipc://{tmp_path / 'events'}"], 1000, clock=time.monotonic)
         assert time.monotonic() - started < 1.0
         assert path.stat().st_ino == inode
 
@@ -203,7 +203,7 @@ def test_a_path_at_which_somebody_listens_is_not_taken_from_them(
 def test_an_address_that_can_not_be_is_no_other_clusters_fault(tmp_path: Path) -> None:
     missing = f"ipc://{tmp_path / 'missing' / 'events'}"
     with pytest.raises(BindError) as caught:
-        Fanin(f"ipc://{tmp_path / 'fanin'}", [missing], 1000)
+        Fanin(f"ipc://{tmp_path / 'fanin'}", [missing], 1000, clock=time.monotonic)
     assert str(caught.value).startswith(f"can't bind {missing}: No such file or directory")
     assert "another cluster" not in str(caught.value)
 
@@ -223,8 +223,8 @@ def test_sockets_that_a_killed_cluster_left_are_taken_over(tmp_path: Path) -> No
 def test_a_start_that_failed_leaves_the_paths_free(tmp_path: Path) -> None:
     endpoint, bind = f"ipc://{tmp_path / 'fanin'}", f"ipc://{tmp_path / 'events'}"
     with pytest.raises(BindError):
-        Fanin(endpoint, [bind, f"ipc://{tmp_path / 'missing' / 'events'}"], 1000)
-    fanin = Fanin(endpoint, [bind], 1000)
+        Fanin(endpoint, [bind, f"ipc://{tmp_path / 'missing' / 'events'}"], 1000, clock=time.monotonic)
+    fanin = Fanin(endpoint, [bind], 1000, clock=time.monotonic)
     asyncio.run(fanin.close())
     assert list(tmp_path.iterdir()) == []
 
@@ -232,7 +232,7 @@ def test_a_start_that_failed_leaves_the_paths_free(tmp_path: Path) -> None:
 def test_close_removes_its_files_and_waits_a_second_at_most_for_one_that_never_reads(tmp_path: Path) -> None:
     async def scenario() -> float:
         ends = Ends(tmp_path)
-        fanin = Fanin(ends.endpoint, [ends.bind], 10_000)
+        fanin = Fanin(ends.endpoint, [ends.bind], 10_000, clock=time.monotonic)
         push = ends.worker()
         sub = ends.socket(zmq.SUB)
         sub.rcvhwm, sub.rcvbuf = 1, 4096
@@ -259,7 +259,9 @@ def test_close_removes_its_files_and_waits_a_second_at_most_for_one_that_never_r
 def test_sockets_are_their_owners_alone_whatever_the_umask(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
-        fanin = Fanin(f"ipc://{tmp_path / 'fanin'}", [f"ipc://{tmp_path / 'events'}"], 1000)
+        fanin = Fanin(
+            f"ipc://{tmp_path / 'fanin'}", [f"ipc://{tmp_path / 'events'}"], 1000, clock=time.monotonic
+        )
     finally:
         os.umask(before)
     modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
@@ -268,7 +270,7 @@ def test_sockets_are_their_owners_alone_whatever_the_umask(tmp_path: Path) -> No
 
 
 def test_close_is_quick_when_nobody_is_behind(tmp_path: Path) -> None:
-    fanin = Fanin(f"ipc://{tmp_path / 'fanin'}", [f"ipc://{tmp_path / 'events'}"], 1000)
+    fanin = Fanin(f"ipc://{tmp_path / 'fanin'}", [f"ipc://{tmp_path / 'events'}"], 1000, clock=time.monotonic)
     started = time.monotonic()
     asyncio.run(fanin.close())
     assert time.monotonic() - started < 0.5

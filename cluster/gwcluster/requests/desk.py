@@ -18,9 +18,11 @@ from typing import Final
 
 import zmq
 
+from gwcluster.allowance import Allowance
 from gwcluster.binding import bind, socket_files
 from gwcluster.curve.clients import Client
 from gwcluster.curve.door import REQUESTS, Door, Locks
+from gwcluster.inflow import Inflow
 from gwcluster.requests.back_office import BackOffice, Replays
 from gwcluster.requests.clerk import Asker, Clerk
 from gwcluster.requests.control_loop import ControlLoop
@@ -40,6 +42,12 @@ DEAD_MS: Final = 15_000
 WAITING_BYTES: Final = 32 << 20
 WAITING_BYTES_PER_CLIENT: Final = 2 << 20
 """Answers that wait here because their clients don't read; what comes then is dropped."""
+
+UNREAD: Final = Allowance(each_bytes=4 << 20, total_bytes=32 << 20, per_s_bytes=1 << 10)
+"""What clients may send until a message of theirs is complete and read; ZeroMQ queues a megabyte or so."""
+
+HANDSHAKE_MS: Final = 10_000
+"""How long a connection may take to say who it is."""
 
 PER_PASS: Final = 32
 """Requests that are read before answers get their turn."""
@@ -90,7 +98,7 @@ class Desk:
         self._files = socket_files(addresses)
         self._context: zmq.Context[Socket] = zmq.Context(1)
         self._door = None if locks is None else Door(self._context, locks)
-        self._router = _router(self._context, addresses, self._door)
+        self._router, self._inflow = _router(self._context, addresses, self._door, clock)
         self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._mail: deque[Callable[[], None]] = deque()
         self._outbox = Outbox(per_client_bytes=WAITING_BYTES_PER_CLIENT, total_bytes=WAITING_BYTES)
@@ -162,6 +170,7 @@ class Desk:
             except zmq.Again:
                 more = False
                 break
+            self._inflow.was_read(frames[-1])
             self._clerk.take([frame.bytes for frame in frames], self._owner(frames[-1]))
         self._clerk.serve()
         return more
@@ -219,7 +228,9 @@ class Desk:
             )
 
 
-def _router(context: zmq.Context[Socket], addresses: Sequence[str], door: Door | None) -> Socket:
+def _router(
+    context: zmq.Context[Socket], addresses: Sequence[str], door: Door | None, clock: Callable[[], float]
+) -> tuple[Socket, Inflow]:
     router = context.socket(zmq.ROUTER)
     try:
         if door is not None:
@@ -227,6 +238,8 @@ def _router(context: zmq.Context[Socket], addresses: Sequence[str], door: Door |
         router.maxmsgsize = MAX_FRAME_BYTES
         router.rcvhwm, router.sndhwm = RECEIVE_HIGH_WATER_MARK, SEND_HIGH_WATER_MARK
         router.router_mandatory = True  # who can't take an answer is told to us, instead of losing it
+        router.handshake_ivl = HANDSHAKE_MS
+        inflow = Inflow(router, addresses, UNREAD, clock=clock)
         router.heartbeat_ivl, router.heartbeat_timeout = HEARTBEAT_MS, DEAD_MS
         for address in addresses:
             bind(router, address)
@@ -235,4 +248,5 @@ def _router(context: zmq.Context[Socket], addresses: Sequence[str], door: Door |
             door.close()
         context.destroy(linger=0)
         raise
-    return router
+    inflow.start()
+    return router, inflow

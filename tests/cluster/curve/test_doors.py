@@ -51,7 +51,7 @@ class Rig:
         self.endpoint = f"ipc://{folder}/fanin"
         self.control = ControlLoop(asyncio.get_running_loop(), lambda: {"name": "example"})
         self.control.ids = range(4)
-        self.fanin = Fanin(self.endpoint, [self.events], 1000, locks=self.locks)
+        self.fanin = Fanin(self.endpoint, [self.events], 1000, locks=self.locks, clock=time.monotonic)
         self.desk = Desk([self.requests], self.control, Logs, clock=time.monotonic, locks=self.locks)
         self.context = zmq.asyncio.Context(1)
         self.sockets: list[zmq.asyncio.Socket] = []
