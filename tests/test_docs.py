@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
-    *(ROOT / "README.md", ROOT / "CHANGELOG.md"),
+    *(ROOT / name for name in ("README.md", "CHANGELOG.md", "SECURITY.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
     *sorted((ROOT / "examples").glob("*/README.md")),
 ]
@@ -45,6 +45,19 @@ def test_links_lead_somewhere(page: Path) -> None:
         file = (page.parent / path) if path else page
         assert file.exists(), f"{page.name} leads to {target}"
         assert not anchor or anchor in anchors(file), f"{page.name} leads to {target}"
+
+
+def test_each_test_that_the_page_about_security_names_is_one() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", (ROOT / "SECURITY.md").read_text())
+    assert len(named) > 20
+    for file, name in named:
+        assert f"def {name}(" in (ROOT / file).read_text(), f"{file} has no {name}"
+
+
+def test_the_page_about_security_says_the_bounds_that_are_tested() -> None:
+    abuses = (ROOT / "tests" / "abuses" / "test_abuses.py").read_text()
+    said = {int(found) for found in re.findall(r"\| (\d+) MiB \|", (ROOT / "SECURITY.md").read_text())}
+    assert said == {int(found) for found in re.findall(r"bounded\((\d+)\)", abuses)}
 
 
 def anchors(page: Path) -> set[str]:

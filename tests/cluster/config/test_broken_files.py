@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gwcluster.config import ConfigError, load
-from support.config_files import ENVIRON, LEAST, problems
+from support.config_files import ENVIRON, LEAST, loaded, problems
 from support.keys import Keys
 
 LONG = "x" * 100
@@ -234,6 +234,40 @@ BROKEN = [
     ("name: \x07", 3, "", "the character U+0007 may not stand in YAML; remove it"),
     ("x: " + "[" * 30, 3, "", "nested deeper than 20 levels"),
 ]
+
+
+REACHABLE = [
+    *("0.0.0.0", "*", "10.0.0.5", "192.168.1.7", "169.254.1.1", "100.64.0.1", "255.255.255.255", "8.8.8.8"),
+    *("0", "0.0", "00.0.0.0", "0x0.0.0.0", "000.0.0.0", "127.1", "2130706433", "0x7f000001", "0177.0.0.1"),
+    *(
+        "127.0.0.1.",
+        "localhost.",
+        "localhost.example.org",
+        "127.0.0.1.nip.io",
+        "bot.internal",
+        "１２７.0.0.1",
+    ),
+    *("eth0", "lo", "lo;eth0", "eth0;127.0.0.1", "127.0.0.1;0.0.0.0", "127.0.0.1:1;*"),
+    *("::", "[::]", "[::0]", "[0:0:0:0:0:0:0:0]", "[::ffff:0.0.0.0]", "[::ffff:10.0.0.5]", "[fe80::1%eth0]"),
+    *("[::1]", "[::ffff:127.0.0.1]"),
+]
+"""Hosts that other machines can reach, or that look as if they couldn't, or are refused to be safe."""
+
+
+@pytest.mark.parametrize("section", ["events", "requests"])
+@pytest.mark.parametrize("host", REACHABLE)
+def test_nothing_is_bound_without_keys_that_may_be_reached_from_elsewhere(
+    tmp_path: Path, section: str, host: str
+) -> None:
+    for binds in (f"'tcp://{host}:7000'", f"['ipc:///run/x', 'tcp://{host}:7000']"):
+        (problem,) = problems(tmp_path, LEAST + f"{section}: {{bind: {binds}}}\n")
+        assert problem.key.startswith(f"{section}.bind")
+
+
+@pytest.mark.parametrize("section", ["events", "requests"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.10", "localhost", "LOCALHOST"])
+def test_this_machine_alone_needs_no_keys(tmp_path: Path, section: str, host: str) -> None:
+    loaded(tmp_path, LEAST + f"{section}: {{bind: 'tcp://{host}:7000'}}\n")
 
 
 def test_a_folder_of_keys_that_is_not_there_is_told(tmp_path: Path) -> None:
