@@ -323,9 +323,12 @@ class Cluster:
                 async with asyncio.timeout(LOOK_FOR_KEYS_S):
                     await self._keys_due.wait()
             self._keys_due.clear()
-            if await asyncio.to_thread(locks.clients.look):
-                log.warning("a key may no longer read: every subscriber is made to connect again")
-                fanin.hang_up()
+            try:
+                if await asyncio.to_thread(locks.clients.look):
+                    log.warning("a key may no longer read: every subscriber is made to connect again")
+                    fanin.hang_up()
+            except Exception:
+                log.exception("bug: clients' keys were not looked at")
 
     async def _unless_stopped(self, asking: Coroutine[Any, Any, _Answer]) -> _Answer | None:
         """Return the answer, or None when we are asked to stop first."""

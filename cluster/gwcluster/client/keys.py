@@ -74,11 +74,19 @@ def own_keys(client_secret_file: Path | None, cluster_secret_file: Path) -> Curv
             f"its secret file in ${KEY_VARIABLE}, as curve=, or with --key"
         )
     public = public_file_of(cluster_secret_file)
-    if public.exists():
+    if _is_there(public):
         return Curve.load(given, public)
     try:
         return Curve.load(given, cluster_secret_file)
     except KeyFileError as error:
-        if cluster_secret_file.exists():
+        if _is_there(cluster_secret_file):
             raise
         raise KeyFileError(public, "there is no such file; copy the cluster's public key there") from error
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        path.stat()
+    except (OSError, ValueError):  # in a folder that is the cluster's alone, perhaps
+        return False
+    return True
