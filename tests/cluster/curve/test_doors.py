@@ -20,6 +20,7 @@ from zmq.utils.monitor import parse_monitor_message
 from gwcluster.binding import BindError
 from gwcluster.curve.certificate import Certificate
 from gwcluster.fanin import Fanin, _take_again
+from gwcluster.operations import Operations
 from gwcluster.requests.control_loop import ControlLoop
 from gwcluster.requests.desk import Desk
 from gwcluster.wire.permissions import Permission
@@ -49,7 +50,7 @@ class Rig:
         self.clients = self.locks.clients
         self.events, self.requests = (address(folder, transport, name) for name in ("events", "requests"))
         self.endpoint = f"ipc://{folder}/fanin"
-        self.control = ControlLoop(asyncio.get_running_loop(), lambda: {"name": "example"})
+        self.control = ControlLoop(asyncio.get_running_loop(), Operations(lambda: {"name": "example"}))
         self.control.ids = range(4)
         self.fanin = Fanin(self.endpoint, [self.events], 1000, locks=self.locks, clock=time.monotonic)
         self.desk = Desk([self.requests], self.control, Logs, clock=time.monotonic, locks=self.locks)
@@ -281,7 +282,7 @@ def test_an_address_that_somebody_takes_in_that_moment_is_said(
 
 def test_without_keys_everybody_may_do_everything(tmp_path: Path) -> None:
     async def scenario() -> None:
-        control = ControlLoop(asyncio.get_running_loop(), lambda: {"name": "example"})
+        control = ControlLoop(asyncio.get_running_loop(), Operations(lambda: {"name": "example"}))
         desk = Desk([f"ipc://{tmp_path}/requests"], control, Logs, clock=time.monotonic)
         context = zmq.asyncio.Context(1)
         client = context.socket(zmq.DEALER)
