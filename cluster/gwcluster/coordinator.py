@@ -35,6 +35,7 @@ from gwcluster.means import Means
 from gwcluster.operations import Operations
 from gwcluster.requests.control_loop import ControlLoop
 from gwcluster.requests.status import News, Run, document, left
+from gwcluster.sight import Sight, sight
 from gwcluster.state_folder import StateFolder
 from gwcluster.supervise.commands import Commands
 from gwcluster.supervise.crew import Crew
@@ -87,6 +88,7 @@ class Cluster:
         self._shards: int | None = None
         self.operations = Operations(self.status)
         self._reloaded_at: float | None = None
+        self._refused: str | None = None
         self._about = Run(config.name, version("gwcluster"), os.getpid(), means.wall())
 
     def stop(self) -> None:
@@ -119,7 +121,11 @@ class Cluster:
                 desk = self._means.desk(state, control)
                 try:
                     log.info("requests are answered at %s", ", ".join(self.config.requests.bind))
-                    async with rest_session() as rest, self._watched_keys(fanin):
+                    async with (
+                        self._means.attended(self.sight),
+                        rest_session() as rest,
+                        self._watched_keys(fanin),
+                    ):
                         return await self._run(state, ledger, fanin, control, rest)
                 finally:
                     await desk.close()
@@ -144,6 +150,14 @@ class Cluster:
             ),
         )
 
+    def sight(self) -> Sight:
+        """Return how the cluster is, for those who tell somebody outside of it."""
+        stopping = self._stop.is_set()
+        if (crew := self.crew) is None:
+            return sight(None, None, refused=self._refused, stopping=stopping)
+        refused = self._refused or crew.supervisor.refused
+        return sight(crew.board, crew.permits.gate, refused=refused, stopping=stopping)
+
     async def _run(
         self,
         state: StateFolder,
@@ -163,6 +177,7 @@ class Cluster:
         else:
             answer = await self._unless_stopped(self._ask(rest, ledger))
             if not isinstance(answer, GatewayInfo):
+                self._refused = None if answer is None else answer.reason
                 return Exit.DONE if answer is None else Exit.REFUSED
             info = answer
             start = beginning(self.config, sessions, known, info)

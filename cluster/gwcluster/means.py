@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 from gwcluster.aside import Aside
@@ -15,8 +17,10 @@ from gwcluster.memory import weigh
 from gwcluster.requests.control_loop import ControlLoop
 from gwcluster.requests.desk import Desk
 from gwcluster.requests.replay import Replays
+from gwcluster.sight import Sight
 from gwcluster.state_folder import StateFolder
 from gwcluster.supervise.nursery_link import Listener, NurseryLink
+from gwcluster.systemd import Systemd, told, without_ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,8 @@ class Means:
         aside: begins work that may hang on a disk, for which nobody waits; False: the last one still runs.
         desk: binds the socket at which requests are answered; replays come out of a state folder.
         weigh: returns how many bytes of memory each of these processes has, without holding up the loop.
+        systemd: the service manager.
+        attended: keeps those outside told of what the given look sees, as long as its block runs.
         locks: whose keys are good for what at both; None: everybody may do everything.
     """
 
@@ -43,6 +49,8 @@ class Means:
     aside: Callable[[Callable[[], None]], bool]
     desk: Callable[[StateFolder, ControlLoop], Desk]
     weigh: Callable[[Iterable[int]], Awaitable[dict[int, int]]]
+    systemd: Systemd
+    attended: Callable[[Callable[[], Sight]], AbstractAsyncContextManager[None]]
     locks: Locks | None = None
 
 
@@ -57,7 +65,8 @@ def real_means(config: Config, environ: Mapping[str, str]) -> Means:
         KeyFileError: a file of keys has become unusable since the configuration was read.
     """
     token = config.token.get_secret_value()
-    passed_on = {key: value for key, value in environ.items() if token not in value}
+    passed_on = {key: value for key, value in without_ours(environ).items() if token not in value}
+    systemd = Systemd(environ, pid=os.getpid(), monotonic=time.monotonic)
     events, requests, curve = config.events, config.requests, config.security.curve
     keys = None if curve is None else locks(curve.secret_key_file, curve.clients_dir, clock=time.monotonic)
     return Means(
@@ -73,5 +82,7 @@ def real_means(config: Config, environ: Mapping[str, str]) -> Means:
             requests.bind, control, lambda: Replays(state.shard), clock=time.monotonic, locks=keys
         ),
         weigh=weigh,
+        systemd=systemd,
+        attended=lambda look: told(systemd, look),
         locks=keys,
     )

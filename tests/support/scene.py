@@ -15,6 +15,7 @@ Left out are processes, ZeroMQ and wall clocks; tests/e2e has those.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import json
 import logging
@@ -29,6 +30,7 @@ from gwcluster.identify.gate import Gate
 from gwcluster.means import Means
 from gwcluster.supervise.crew import Crew
 from gwcluster.supervise.nursery_link import Listener
+from gwcluster.systemd import Systemd
 from gwcluster.wire.control import CommandDone
 from gwcluster.wire.exits import Exit
 from gwsimulator import virtual_time
@@ -217,6 +219,8 @@ class Scene:
             aside=_at_once,
             desk=lambda *_: _NoDesk(),  # type: ignore[arg-type]
             weigh=_weigh,
+            systemd=Systemd({}, pid=1, monotonic=self.loop.time),
+            attended=lambda _: contextlib.nullcontext(),
         )
         assembled = asyncio.Event()
         self.cluster = _Cluster(loaded(self.folder, text), means, fresh=fresh)

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import random
+
+from gwcluster.board import Board, Counts
+from gwcluster.identify.budget import UNKNOWN, Budget
+from gwcluster.identify.gate import Gate
+from gwcluster.sight import Sight, in_words, named, sight
+from gwcluster.wire.notices import ShardState
+
+WALL = 1_790_000_000.0
+
+
+def gate(budget: Budget) -> Gate:
+    made = Gate(max_concurrency=1, budget=budget, jitter=random.random)
+    made.step(10_000.0)
+    return made
+
+
+def budget(remaining: int) -> Budget:
+    return Budget(total=1000, remaining=remaining, reset_at=20_000.0, reserve=100)
+
+
+def test_what_is_live_failed_and_degraded_is_seen_with_reasons() -> None:
+    board = Board(range(4), WALL)
+    board.changed(0, ShardState.LIVE, "READY", WALL)
+    board.views[0].degraded = "No space left on device"
+    board.changed(2, ShardState.FAILED, "died 6 times", WALL)
+    seen = sight(board, gate(budget(900)), refused=None, stopping=False)
+    assert seen.live == {0}
+    assert seen.failed == {2: "died 6 times"}
+    assert seen.degraded == {0: "No space left on device"}
+    assert seen.counts == Counts(ready=1, total=4, degraded=1, failed=1)
+    assert (seen.refused, seen.exhausted, seen.slowed, seen.stopping) == (None, None, None, False)
+
+
+def test_a_budget_that_is_used_up_is_told_from_permits_that_are_held_back() -> None:
+    board = Board(range(2), WALL)
+    spent = sight(board, gate(budget(100)), refused=None, stopping=False)
+    assert spent.exhausted is not None
+    assert spent.exhausted.startswith("100 of 1000 identifies a day are left")
+    assert spent.slowed is None
+    breaker = gate(budget(1000))
+    for at in range(200):
+        breaker.used(0, 10_000.0 + at, 10_000.0 + at)
+        breaker.refused(0, 10_000.0 + at)
+    breaker.step(10_300.0)
+    slowed = sight(board, breaker, refused=None, stopping=False)
+    assert slowed.slowed is not None
+    assert slowed.slowed.startswith("200 identifies of the last 24 h gained no shard")
+    assert slowed.exhausted is None
+
+
+def test_limits_that_discord_has_not_told_are_no_used_up_budget() -> None:
+    seen = sight(Board([0], WALL), gate(UNKNOWN), refused=None, stopping=False)
+    assert (seen.exhausted, seen.slowed) == (None, None)
+
+
+def test_a_refusal_before_any_shard_is_seen() -> None:
+    seen = sight(None, None, refused="status 401", stopping=True)
+    assert seen == Sight(refused="status 401", stopping=True)
+
+
+def test_one_line_says_how_many_are_live_and_what_is_wrong() -> None:
+    counts = Counts(ready=60, total=64, degraded=1, failed=2)
+    seen = Sight(counts=counts, failed={3: "x", 4: "x"}, degraded={7: "full"}, exhausted="no more")
+    assert in_words(seen) == "60 of 64 shards live, failed: 3-4, degraded: 7; identify budget used up"
+    assert in_words(Sight()) == "waiting for Discord to tell the shards"
+    assert in_words(Sight(counts=counts, stopping=True)) == "stopping; 60 of 64 shards live"
+    assert in_words(Sight(counts=counts, slowed="x")) == "60 of 64 shards live; identifies held back"
+    assert in_words(Sight(counts=counts, slowed="x", refused="y")) == (
+        "60 of 64 shards live; Discord refuses the cluster"
+    )
+
+
+def test_many_shards_are_named_by_the_first_of_them() -> None:
+    assert named([0, 1, 2, 3, 7]) == "0-3, 7"
+    assert named(range(500)) == "0-499"
+    told = named(range(0, 1000, 2))
+    assert told.startswith("0, 2, 4, ")
+    first, _, rest = told.partition(" and ")
+    assert len(told) < 80
+    assert rest == f"{500 - len(first.split(', '))} more"
