@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -14,11 +15,16 @@ _TRACEBACKS = logging.Formatter()
 
 
 class _Redact(logging.Filter):
-    """Takes the token out of every record, should one ever carry it."""
+    """Takes what is secret out of every record, should one ever carry it."""
 
-    def __init__(self, token: str) -> None:
+    def __init__(self, token: str, others: Sequence[str]) -> None:
         super().__init__()
-        self._token = token
+        self._signs = {token: "[token]", **dict.fromkeys(others, "[secret]")}
+
+    def _clean(self, text: str) -> str:
+        for secret, sign in self._signs.items():
+            text = text.replace(secret, sign)
+        return text
 
     def filter(self, record: logging.LogRecord) -> bool:
         try:
@@ -26,10 +32,10 @@ class _Redact(logging.Filter):
         except (ValueError, TypeError, LookupError):  # say it as it is: logging would print the arguments
             text = f"{record.msg!r} does not fit {record.args!r}"
             record.msg, record.args = text, None
-        if self._token in text:
-            record.msg, record.args = text.replace(self._token, "[token]"), None
+        if (clean := self._clean(text)) != text:
+            record.msg, record.args = clean, None
         if record.exc_info:
-            record.exc_text = _TRACEBACKS.formatException(record.exc_info).replace(self._token, "[token]")
+            record.exc_text = self._clean(_TRACEBACKS.formatException(record.exc_info))
         return True
 
 
@@ -48,14 +54,14 @@ class _Json(logging.Formatter):
         return json.dumps(fields, ensure_ascii=False)
 
 
-def log_to(handler: logging.Handler | None, log_format: LogFormat, token: str) -> None:
-    """Send this process's log to `handler`, by default stderr, with `token` taken out."""
+def log_to(handler: logging.Handler | None, log_format: LogFormat, token: str, *others: str) -> None:
+    """Send this process's log to `handler`, by default stderr, with `token` and other secrets taken out."""
     handler = handler or logging.StreamHandler(sys.stderr)
     if log_format == "json":
         handler.setFormatter(_Json())
     elif isinstance(handler, logging.StreamHandler):
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
-    handler.addFilter(_Redact(token))
+    handler.addFilter(_Redact(token, others))
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.INFO)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
 from gwcluster.aside import Aside
 from gwcluster.config import Config
 from gwcluster.curve.door import Locks, locks
 from gwcluster.fanin import Fanin
+from gwcluster.identify.bootstrap import rest_session
 from gwcluster.memory import weigh
+from gwcluster.notify import post
 from gwcluster.requests.control_loop import ControlLoop
 from gwcluster.requests.desk import Desk
 from gwcluster.requests.replay import Replays
@@ -59,13 +61,17 @@ def real_means(config: Config, environ: Mapping[str, str]) -> Means:
 
     Args:
         config: what is to run.
-        environ: passed on to nursery and workers, less whatever holds the token.
+        environ: passed on to nursery and workers, less whatever holds a secret.
 
     Raises:
         KeyFileError: a file of keys has become unusable since the configuration was read.
     """
-    token = config.token.get_secret_value()
-    passed_on = {key: value for key, value in without_ours(environ).items() if token not in value}
+    secrets = config.secrets
+    passed_on = {
+        key: value
+        for key, value in without_ours(environ).items()
+        if not any(secret in value for secret in secrets)
+    }
     systemd = Systemd(environ, pid=os.getpid(), monotonic=time.monotonic)
     events, requests, curve = config.events, config.requests, config.security.curve
     keys = None if curve is None else locks(curve.secret_key_file, curve.clients_dir, clock=time.monotonic)
@@ -83,6 +89,23 @@ def real_means(config: Config, environ: Mapping[str, str]) -> Means:
         ),
         weigh=weigh,
         systemd=systemd,
-        attended=lambda look: told(systemd, look),
+        weigh=weigh,
+        systemd=systemd,
+        attended=lambda look: _attended(config, systemd, look),
         locks=keys,
     )
+
+
+@asynccontextmanager
+async def _attended(config: Config, systemd: Systemd, look: Callable[[], Sight]) -> AsyncIterator[None]:
+    async with told(systemd, look):
+        if (url := config.notify.webhook) is None:
+            yield
+            return
+        webhook = post.Webhook(url.get_secret_value(), config.notify.format, config.name)
+        async with rest_session() as session:
+            messenger = post.Messenger(
+                webhook, look, session, clock=time.monotonic, wall=time.time, jitter=random.random
+            )
+            async with post.told(messenger, lambda: look().stopping):
+                yield

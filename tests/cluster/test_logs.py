@@ -29,7 +29,7 @@ def _root_as_before() -> Iterator[None]:
 def said(log_format: LogFormat, say: Callable[[], object]) -> list[str]:
     """Return the lines that the log has after `say`."""
     stream = io.StringIO()
-    log_to(logging.StreamHandler(stream), log_format, TOKEN)
+    log_to(logging.StreamHandler(stream), log_format, TOKEN, "https://example.com/hook")
     say()
     return stream.getvalue().splitlines()
 

@@ -75,12 +75,12 @@ async def _run(cluster: Cluster, log_format: LogFormat) -> Exit:
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, cluster.stop)
-    token = cluster.config.token.get_secret_value()
+    token, *others = cluster.config.secrets
     if log_format == "text" and sys.stdout.isatty():
         async with Progress(cluster) as progress:
-            log_to(progress.handler, log_format, token)
+            log_to(progress.handler, log_format, token, *others)
             return await cluster.run()
-    log_to(None, log_format, token)
+    log_to(None, log_format, token, *others)
     return await cluster.run()
 
 

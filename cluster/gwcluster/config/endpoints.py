@@ -17,6 +17,7 @@ https://man7.org/linux/man-pages/man7/unix.7.html"""
 
 BIND: Final = r"tcp://(.+):([0-9]{1,5})|ipc://(.+)"
 HTTP_BIND: Final = r"(.+):([0-9]{1,5})"
+MAX_URL: Final = 2048
 _HOSTNAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
 
 
@@ -131,6 +132,27 @@ def _ipv6(text: str) -> str:
         return str(ipaddress.IPv6Address(text))
     except ValueError:
         raise UnfitError from None
+
+
+def webhook_url(value: str) -> str:
+    """Return the address that messages may be posted to. It is a secret: no message repeats any of it.
+
+    Raises:
+        UnfitError: It is none; the message says what to write.
+    """
+    example = "write https:// and the rest, as Discord shows it under a channel's integrations"
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError:
+        raise UnfitError(f"is no address; {example}") from None
+    if len(value) > MAX_URL or not re.fullmatch(r"[!-~]+", value):
+        raise UnfitError(f"is no address; {example}")
+    if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0 or parts.username is not None:
+        raise UnfitError(f"is no address that can be posted to; {example}")
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
+        raise UnfitError("would go unencrypted; write https://, or a loopback address")
+    return value
 
 
 def api_url(value: str) -> str:

@@ -44,8 +44,12 @@ def read_text(path: Path) -> str:
         raise ConfigError.at(file, message, line=line) from None
 
 
-def first_line(path: Path) -> str:
+def first_line(path: Path, what: str) -> str:
     """Return a file's first line without the space around it.
+
+    Args:
+        path: The file.
+        what: What should be there, for the message.
 
     Raises:
         OSError: It can't be read.
@@ -56,7 +60,7 @@ def first_line(path: Path) -> str:
     try:
         return raw.decode("utf-8-sig").strip()
     except UnicodeDecodeError:
-        raise UnfitError("is not text; write the bot's token there") from None
+        raise UnfitError(f"is not text; write {what} there") from None
 
 
 def reason(error: Exception) -> str:

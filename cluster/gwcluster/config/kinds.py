@@ -6,7 +6,7 @@ import math
 import pathlib
 from typing import Annotated, Any, Final
 
-from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema
+from pydantic import BeforeValidator, Field, PlainValidator, SecretStr, WithJsonSchema
 
 from gwcluster.config import endpoints, units
 from gwcluster.config.problems import UnfitError
@@ -43,6 +43,10 @@ def _http_bind(value: object) -> str | None:
 
 def _api(value: object) -> str:
     return endpoints.api_url(units.text(value))
+
+
+def _webhook(value: object) -> SecretStr | None:
+    return None if value is None else SecretStr(endpoints.webhook_url(units.text(value)))
 
 
 def _path(value: object) -> pathlib.Path:
@@ -152,6 +156,12 @@ ApiUrl = Annotated[
     PlainValidator(_api),
     WithJsonSchema(_text_schema(r"https?://.+/api/v10/?")),
     Says("an API address", "https://discord.com/api/v10"),
+]
+Webhook = Annotated[
+    SecretStr | None,
+    PlainValidator(_webhook),
+    WithJsonSchema({"anyOf": [_text_schema(r"https?://.+"), {"type": "null"}]}),
+    Says("a webhook's address", "null, or the address as a text, best as ${WEBHOOK_URL}"),
 ]
 IdentifyFields = Annotated[
     dict[str, Any],

@@ -11,9 +11,10 @@ from typing import Final
 from pydantic import SecretStr
 
 from gwcluster.config.checks import clashes, socket_clash
+from gwcluster.config.endpoints import webhook_url
 from gwcluster.config.environment import Document, fill
 from gwcluster.config.files import first_line, read_text, reason
-from gwcluster.config.model import ClusterFile, Curve, Security
+from gwcluster.config.model import ClusterFile, Curve, Notify, Security
 from gwcluster.config.problems import ConfigError, UnfitError
 from gwcluster.config.settings import Config
 from gwcluster.config.units import bot_token
@@ -22,8 +23,10 @@ from gwcluster.config.yaml_source import read_tree
 from gwcluster.curve.clients import Clients
 from gwcluster.curve.key_files import KeyFileError, read_secret
 
+_WEBHOOK: Final = ("notify", "webhook")
+_WEBHOOK_FILE: Final = ("notify", "webhook_file")
 _TEXTS: Final = (("name",), ("token",), ("token_file",), ("state",))
-_SIMULATED: Final = (("token",), ("token_file",), ("gateway", "api"))
+_SIMULATED: Final = (("token",), ("token_file",), ("gateway", "api"), _WEBHOOK, _WEBHOOK_FILE)
 
 
 def load(path: Path, *, environ: Mapping[str, str], simulate: bool = False, client: bool = False) -> Config:
@@ -35,10 +38,10 @@ def load(path: Path, *, environ: Mapping[str, str], simulate: bool = False, clie
     Args:
         path: The file.
         environ: Where `${NAME}`, `HOME` and `XDG_STATE_HOME` are looked up.
-        simulate: Take no interest in what the file says about token and API: for a run against a stand-in
-            (`Config.simulated` sets both).
-        client: Take no interest in token, API and the files of keys: for those who only need to know where
-            the sockets are, and may be on another machine.
+        simulate: Take no interest in what the file says about token, API and webhook: for a run against a
+            stand-in (`Config.simulated` sets the first two).
+        client: Take no interest in those and in the files of keys: for those who only need to know where the
+            sockets are, and may be on another machine.
 
     Raises:
         ConfigError: The file can't be used; print it, and end with `Exit.BAD_CONFIG`.
@@ -55,6 +58,7 @@ def load(path: Path, *, environ: Mapping[str, str], simulate: bool = False, clie
     paths = _Paths(document, path.absolute().parent, environ)
     token = SecretStr("") if simulate or client else paths.token(file)
     state = paths.state(file)
+    notify = paths.notify(file.notify)
     security = paths.security(file.security, look=not client)
     note(document, [*clashes(file), *socket_clash(state)])
     if document.problems:
@@ -73,6 +77,7 @@ def load(path: Path, *, environ: Mapping[str, str], simulate: bool = False, clie
         log=file.log,
         identify=file.identify,
         supervision=file.supervision,
+        notify=notify,
         security=security,
     )
 
@@ -103,7 +108,7 @@ class _Paths:
             if file.token_file is None:
                 return SecretStr(bot_token(file.token or ""))
             subject = "the first line of this file"
-            return SecretStr(bot_token(first_line(self._located(file.token_file, (key,)))))
+            return SecretStr(bot_token(first_line(self._located(file.token_file, (key,)), "the bot's token")))
         except UnfitError as error:
             self.document.complain((key,), f"{subject} {error}")
         except OSError as error:
@@ -120,6 +125,21 @@ class _Paths:
                 base = f"{self._home(at)}/.local/state"
             state = Path(base, "gwcluster", file.name)
         return state
+
+    def notify(self, notify: Notify) -> Notify:
+        if notify.webhook_file is None:
+            return notify
+        if notify.webhook is not None:
+            self.document.complain(_WEBHOOK_FILE, "there is a webhook as well; keep one of the two")
+            return notify
+        try:
+            line = first_line(self._located(notify.webhook_file, _WEBHOOK_FILE), "the webhook's address")
+            return notify.model_copy(update={"webhook": SecretStr(webhook_url(line))})
+        except UnfitError as error:
+            self.document.complain(_WEBHOOK_FILE, f"the first line of this file {error}")
+        except OSError as error:
+            self.document.complain(_WEBHOOK_FILE, f"this file can't be read: {reason(error)}")
+        return notify
 
     def security(self, security: Security, *, look: bool) -> Security:
         if security.curve is None:

@@ -138,6 +138,22 @@ class Supervision(Section):
     within_s: kinds.Seconds = default("60s", alias="within")
 
 
+class Notify(Section):
+    """Where a person is told what needs one; with None for both `webhook` and `webhook_file`, nowhere.
+
+    Attributes:
+        webhook: The address. It is a secret: whoever has it can post there.
+        webhook_file: A file whose first line is the address, instead.
+        format: `discord` for Discord's own webhooks, `json` for programs; docs/operations.md describes it.
+    """
+
+    webhook: kinds.Webhook = default(None)
+    webhook_file: kinds.Path | None = default(None)
+    format: Annotated[
+        Literal["discord", "json"], Says("a format", "discord, or json for a program of your own")
+    ] = default("discord")
+
+
 class Curve(Section):
     """Keys for the sockets: the cluster's own, and a folder with its clients' public ones."""
 
@@ -173,4 +189,5 @@ class ClusterFile(Section):
     log: Log = default({})
     identify: Identify = default({})
     supervision: Supervision = default({})
+    notify: Notify = default({})
     security: Security = default({})

@@ -14,6 +14,7 @@ from gwcluster.config.model import (
     Http,
     Identify,
     Log,
+    Notify,
     Requests,
     Security,
     Shards,
@@ -32,7 +33,8 @@ class Config:
         presence: The complete object for identify, or None.
         state: Absolute path of the state folder, which may not exist yet.
 
-    The other attributes are the file's sections; see `gwcluster.config.model`.
+    The other attributes are the file's sections; see `gwcluster.config.model`. In `notify`, `webhook` is the
+    address even if the file named another one that holds it.
     """
 
     name: str
@@ -48,7 +50,16 @@ class Config:
     log: Log
     identify: Identify
     supervision: Supervision
+    notify: Notify
     security: Security
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What no log and no environment of another process may have."""
+        given = (self.token, self.notify.webhook)
+        return tuple(
+            value.get_secret_value() for value in given if value is not None and value.get_secret_value()
+        )
 
     def simulated(self, *, api: str, token: str) -> Config:
         """Return the same configuration for a stand-in Discord.

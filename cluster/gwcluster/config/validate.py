@@ -15,6 +15,9 @@ from gwcluster.config.model import ClusterFile
 from gwcluster.config.problems import Path, alternatives, dotted, nearest
 from gwcluster.config.says import Section
 
+SECRET: Final[tuple[Path, ...]] = (("token",), ("notify", "webhook"))
+"""Keys whose values no complaint repeats."""
+
 _LATER: Final = {"hosts": "several hosts are not supported yet; remove this key and run the file on one host"}
 
 _MISSING: Final = {
@@ -63,7 +66,7 @@ def _message(document: Document, detail: ErrorDetails) -> str:
             said = f"is no mapping; indent its keys ({keys}) under it, or remove the line"
         case _:
             said = f"is not right here: {detail['msg']}"
-    return f"{document.subject(path, detail['input'], secret=path == ('token',))} {said}"
+    return f"{document.subject(path, detail['input'], secret=path in SECRET)} {said}"
 
 
 def _unknown(path: Path) -> str:

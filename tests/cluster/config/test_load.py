@@ -31,6 +31,8 @@ def test_the_shipped_file_means_what_the_design_says() -> None:
     assert (config.log.retention.bytes, config.log.retention.age_s) == (67_108_864, 3600.0)
     assert config.identify.reserve == 0.1
     assert (config.supervision.restarts, config.supervision.within_s) == (5, 60.0)
+    assert (config.notify.webhook, config.notify.webhook_file) == (None, None)
+    assert config.notify.format == "discord"
     assert config.security.curve is None
 
 
@@ -128,6 +130,55 @@ def test_the_token_may_stand_in_a_file_beside_it(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("Bot abc.def \nsecond line\n")
     config = loaded(tmp_path, "token_file: token\nintents: 0\n")
     assert config.token.get_secret_value() == "abc.def"
+
+
+def test_a_webhook_may_stand_in_a_file_or_in_the_environment_and_is_never_shown(tmp_path: Path) -> None:
+    url = "https://discord.com/api/webhooks/1/secret"
+    (tmp_path / "hook").write_text(f"{url}\nsecond line\n")
+    for text, environ in (
+        ("notify: {webhook_file: hook, format: json}\n", ENVIRON),
+        ("notify:\n  webhook: ${HOOK}\n  format: json\n", {**ENVIRON, "HOOK": url}),
+    ):
+        config = loaded(tmp_path, LEAST + text, environ)
+        assert config.notify.webhook is not None
+        assert config.notify.webhook.get_secret_value() == url
+        assert config.notify.format == "json"
+        assert "secret" not in f"{config!r} {dataclasses.asdict(config)}"
+
+
+def test_a_simulated_run_posts_nowhere(tmp_path: Path) -> None:
+    for text in ("notify: {webhook_file: nowhere}\n", "notify:\n  webhook: ${UNSET}\n"):
+        assert loaded(tmp_path, LEAST + text, simulate=True).notify.webhook is None
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "message"),
+    [
+        ("notify: {webhook: 'http://example.com/secret'}", "notify.webhook", "would go unencrypted"),
+        ("notify: {webhook: 'secret'}", "notify.webhook", "this value is no address that can be posted to"),
+        ("notify: {webhook: 'https://a b/secret'}", "notify.webhook", "this value is no address;"),
+        ("notify: {webhook: 'https://x:secret@a'}", "notify.webhook", "is no address"),
+        ("notify: {webhook: 5}", "notify.webhook", "this value is not a webhook's address; write null"),
+        ("notify: {webhook_file: nowhere}", "notify.webhook_file", "can't be read: no such file"),
+        ("notify: {webhook_file: bad}", "notify.webhook_file", "the first line of this file is no address"),
+        ("notify: {webhook_file: bytes}", "notify.webhook_file", "is not text; write the webhook's address"),
+        (
+            "notify: {webhook_file: bad, webhook: 'https://example.com/'}",
+            "notify.webhook_file",
+            "there is a webhook as well; keep one of the two",
+        ),
+        ("notify: {format: slack}", "notify.format", "write discord, or json"),
+    ],
+)
+def test_a_webhook_that_can_not_be_posted_to_is_told_without_a_word_of_it(
+    tmp_path: Path, text: str, key: str, message: str
+) -> None:
+    (tmp_path / "bad").write_text("secret")
+    (tmp_path / "bytes").write_bytes(b"\xffsecret")
+    (problem,) = problems(tmp_path, LEAST + text + "\n")
+    assert problem.key == key
+    assert message in problem.message
+    assert "secret" not in problem.message
 
 
 def test_the_word_bot_before_a_token_is_dropped(tmp_path: Path) -> None:

@@ -31,9 +31,13 @@ GOOD = [
     LEAST + "log: {retention: {bytes: 1GiB}}\nidentify: {reserve: 5%}\nsupervision: {within: 1d}\n",
     LEAST + "security: {curve: {secret_key_file: keys/cluster.key_secret, clients_dir: keys/clients}}\n"
     "events: {bind: tcp://*:1}\n",
+    LEAST + "notify: {webhook: 'https://example.com/x', format: json}\n",
+    LEAST + "notify:\n  webhook: ${HOOK:-http://localhost:1/}\n",
 ]
 
 BAD = [
+    LEAST + "notify: {webhook: discord.com}\n",
+    LEAST + "notify: {format: slack}\n",
     "token: a\n",
     "intents: 0\n",
     "token: a\ntoken_file: b\nintents: 0\n",
