@@ -89,8 +89,6 @@ def real_means(config: Config, environ: Mapping[str, str]) -> Means:
         ),
         weigh=weigh,
         systemd=systemd,
-        weigh=weigh,
-        systemd=systemd,
         attended=lambda look: _attended(config, systemd, look),
         locks=keys,
     )
