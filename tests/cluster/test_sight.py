@@ -22,7 +22,7 @@ def budget(remaining: int) -> Budget:
 
 
 def test_what_is_live_failed_and_degraded_is_seen_with_reasons() -> None:
-    board = Board(range(4), WALL)
+    board = Board(range(4), WALL, clock=lambda: 10_000.0)
     board.changed(0, ShardState.LIVE, "READY", WALL)
     board.views[0].degraded = "No space left on device"
     board.changed(2, ShardState.FAILED, "died 6 times", WALL)
@@ -35,7 +35,7 @@ def test_what_is_live_failed_and_degraded_is_seen_with_reasons() -> None:
 
 
 def test_a_budget_that_is_used_up_is_told_from_permits_that_are_held_back() -> None:
-    board = Board(range(2), WALL)
+    board = Board(range(2), WALL, clock=lambda: 10_000.0)
     spent = sight(board, gate(budget(100)), refused=None, stopping=False)
     assert spent.exhausted is not None
     assert spent.exhausted.startswith("100 of 1000 identifies a day are left")
@@ -52,7 +52,7 @@ def test_a_budget_that_is_used_up_is_told_from_permits_that_are_held_back() -> N
 
 
 def test_limits_that_discord_has_not_told_are_no_used_up_budget() -> None:
-    seen = sight(Board([0], WALL), gate(UNKNOWN), refused=None, stopping=False)
+    seen = sight(Board([0], WALL, clock=lambda: 10_000.0), gate(UNKNOWN), refused=None, stopping=False)
     assert (seen.exhausted, seen.slowed) == (None, None)
 
 
