@@ -1,0 +1,111 @@
+"""Whether every shard is live and heard of, and if not, which isn't, since when and why (pure)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+MAX_REASONS: Final = 100
+"""Most shards that are named; the others are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """The answer of `/readyz`.
+
+    Attributes:
+        ok: every shard is live and its figures are fresh.
+        ready, total: numbers of shards.
+        reasons: for each shard that isn't ready `shard`, `state`, `since` (Unix seconds), `for_s` and `why`;
+            `shard`, `state` and `since` are None where all of the cluster is meant.
+        more: shards that aren't ready and not in `reasons`.
+        degraded: shards whose logs can't be written; they count as ready.
+    """
+
+    ok: bool
+    ready: int
+    total: int
+    reasons: tuple[dict[str, Any], ...]
+    more: int
+    degraded: tuple[int, ...]
+
+    def document(self) -> dict[str, Any]:
+        """Return it as JSON's types."""
+        return {
+            "ok": self.ok,
+            "ready": self.ready,
+            "total": self.total,
+            "reasons": list(self.reasons),
+            "more": self.more,
+            "degraded": list(self.degraded),
+        }
+
+    def text(self) -> str:
+        """Return it as lines for people."""
+        lines = [f"{self.ready} of {self.total} shards are ready"]
+        lines += [_line(reason) for reason in self.reasons]
+        if self.more:
+            lines.append(f"and {self.more} more")
+        if self.degraded:
+            lines.append(f"degraded: {', '.join(map(str, self.degraded))}")
+        return "\n".join(lines) + "\n"
+
+
+def judge(document: dict[str, Any]) -> Readiness:
+    """Judge a status document; docs/wire.md describes it."""
+    shards: list[dict[str, Any]] = document["shard"]
+    now: float = document["now"]
+    reasons = [_reason(shard, now) for shard in shards if not _is_ready(shard)]
+    ready = len(shards) - len(reasons)
+    if not shards:
+        why = "the shards are not known yet: Discord has not said how many there are"
+        reasons = [
+            {"shard": None, "state": None, "since": None, "for_s": now - document["started_at"], "why": why}
+        ]
+    return Readiness(
+        ok=not reasons,
+        ready=ready,
+        total=len(shards),
+        reasons=tuple(reasons[:MAX_REASONS]),
+        more=max(0, len(reasons) - MAX_REASONS),
+        degraded=tuple(shard["shard"] for shard in shards if shard["degraded"] is not None)[:MAX_REASONS],
+    )
+
+
+def age(of_figure: float | None, pulse_age_s: float | None) -> float | None:
+    """Return how old something is now whose age a worker told `pulse_age_s` ago; None: it isn't known."""
+    return None if of_figure is None or pulse_age_s is None else of_figure + pulse_age_s
+
+
+def _is_ready(shard: dict[str, Any]) -> bool:
+    return bool(shard["state"] == "live" and shard["fresh"])
+
+
+def _reason(shard: dict[str, Any], now: float) -> dict[str, Any]:
+    why = shard["reason"] if shard["state"] != "live" else _stale(shard)
+    since = shard["since"]
+    return {
+        "shard": shard["shard"],
+        "state": shard["state"],
+        "since": since,
+        "for_s": max(0.0, now - since),
+        "why": why,
+    }
+
+
+def _stale(shard: dict[str, Any]) -> str:
+    """Say what of a live shard is too old."""
+    pulse_age_s = shard["pulse_age_s"]
+    if pulse_age_s is None:
+        return "live, but its worker has told no figures yet"
+    told = [f"last figures {pulse_age_s:.0f} s ago"]
+    for name, key in (("last ACK", "ack_age_s"), ("last event", "event_age_s")):
+        if (how_old_s := age(shard[key], pulse_age_s)) is not None:
+            told.append(f"{name} {how_old_s:.0f} s ago")
+    return f"live, but not fresh: {', '.join(told)}"
+
+
+def _line(reason: dict[str, Any]) -> str:
+    if reason["shard"] is None:
+        return f"for {reason['for_s']:.0f} s: {reason['why']}"
+    return f"shard {reason['shard']}: {reason['state']} for {reason['for_s']:.0f} s: {reason['why']}"

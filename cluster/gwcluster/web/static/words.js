@@ -1,0 +1,59 @@
+// What things are called and how figures are written. Nothing here touches the page.
+
+export const MARKS = {
+  live: "●", stale: "?", degraded: "!", starting: "S", backoff: "B", connecting: "C", queued: "Q",
+  identifying: "I", resuming: "R", stopped: "–", failed: "✕",
+};
+
+export const MEANINGS = {
+  live: "live", stale: "live, figures stale", degraded: "live, log can't be written", starting: "starting",
+  backoff: "waiting to dial again", connecting: "connecting", queued: "waiting for a permit to identify",
+  identifying: "identifying", resuming: "resuming", stopped: "stopped", failed: "failed: given up",
+};
+
+// The state as it is shown: figures that aren't fresh never look good.
+export function shown(shard) {
+  if (shard.state !== "live") return shard.state in MARKS ? shard.state : "starting";
+  if (!shard.fresh) return "stale";
+  return shard.degraded === null ? "live" : "degraded";
+}
+
+export function number(value, digits = 0) {
+  return value === null || value === undefined ? "–"
+    : value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+}
+
+export function rate(value) {
+  return value === null || value === undefined ? "–" : number(value, value < 10 ? 1 : 0);
+}
+
+export function milliseconds(seconds) {
+  return seconds === null || seconds === undefined ? "–" : `${number(1000 * seconds)} ms`;
+}
+
+export function span(seconds) {
+  if (seconds === null || seconds === undefined) return "–";
+  const s = Math.max(0, Math.round(seconds));
+  if (s < 60) return `${s} s`;
+  if (s < 3600) return `${Math.floor(s / 60)} min ${s % 60} s`;
+  if (s < 86400) return `${Math.floor(s / 3600)} h ${Math.floor(s % 3600 / 60)} min`;
+  return `${Math.floor(s / 86400)} d ${Math.floor(s % 86400 / 3600)} h`;
+}
+
+export function size(bytes) {
+  return bytes === null || bytes === undefined ? "–" : `${number(bytes / 1048576, 1)} MiB`;
+}
+
+export function clock(unix) {
+  return new Date(1000 * unix).toLocaleTimeString("en-GB");
+}
+
+export function sum(values) {
+  const known = values.filter((value) => value !== null && value !== undefined);
+  return known.length ? known.reduce((one, other) => one + other, 0) : null;
+}
+
+export function median(values) {
+  const sorted = values.filter((value) => value !== null).sort((one, other) => one - other);
+  return sorted.length ? sorted[Math.floor(sorted.length / 2)] : null;
+}
