@@ -49,7 +49,7 @@ def shard(number: int, state: str = "live", *, now: float, **changes: Any) -> di
     }
 
 
-def status(shards: list[dict[str, Any]], *, now: float, **changes: Any) -> dict[str, Any]:
+def status(shard: list[dict[str, Any]], *, now: float, **changes: Any) -> dict[str, Any]:
     """Return a status document of these shards, but for the changes."""
     return {
         "name": NAME,
@@ -57,18 +57,18 @@ def status(shards: list[dict[str, Any]], *, now: float, **changes: Any) -> dict[
         "pid": 4321,
         "started_at": now - 6000.0,
         "now": now,
-        "shards": len(shards),
-        "ids": [each["shard"] for each in shards],
-        "ready": sum(each["state"] == "live" and each["fresh"] for each in shards),
-        "total": len(shards),
-        "degraded": sum(each["degraded"] is not None for each in shards),
-        "failed": sum(each["state"] == "failed" for each in shards),
-        "events_per_s": math.fsum(each["events_per_s"] or 0.0 for each in shards),
-        "guilds": sum(each["guilds"] or 0 for each in shards),
+        "shards": len(shard),
+        "ids": [each["shard"] for each in shard],
+        "ready": sum(each["state"] == "live" and each["fresh"] for each in shard),
+        "total": len(shard),
+        "degraded": sum(each["degraded"] is not None for each in shard),
+        "failed": sum(each["state"] == "failed" for each in shard),
+        "events_per_s": math.fsum(each["events_per_s"] or 0.0 for each in shard),
+        "guilds": sum(each["guilds"] or 0 for each in shard),
         "reloaded_at": None,
         "rolling": None,
         "identifies": {"total": 1000, "remaining": 940, "spendable": 840, "resets_at": now + 30_000.0},
-        "shard": shards,
+        "shard": shard,
         **changes,
     }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from pathlib import Path
 from typing import Final
 
@@ -35,9 +34,9 @@ def _inodes(port: int) -> set[str]:
 
 def _has_one(folder: Path, sockets: set[str]) -> bool:
     with contextlib.suppress(OSError):
-        for descriptor in os.scandir(folder / "fd"):
+        for descriptor in (folder / "fd").iterdir():
             with contextlib.suppress(OSError):
-                if os.readlink(descriptor.path) in sockets:  # noqa: PTH115 - this is no file's path
+                if str(descriptor.readlink()) in sockets:
                     return True
     return False
 

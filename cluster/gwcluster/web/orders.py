@@ -34,11 +34,15 @@ def restart(body: bytes) -> Restart | Refusal:
     shard, everyone, rolling = asked.get("shard"), asked.get("all", False), asked.get("rolling", False)
     if not isinstance(everyone, bool) or not isinstance(rolling, bool):
         return _bad("all and rolling are true or false")
-    if shard is not None and (isinstance(shard, bool) or not isinstance(shard, int)):
-        return _bad("shard is a whole number")
+    if shard is not None and not _is_id(shard):
+        return _bad("shard is a whole number from 0")
     if everyone == (shard is not None):
         return _bad("it names one shard or all")
     return Restart(shard, rolling)
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 31
 
 
 def _bad(what: str) -> Refusal:

@@ -119,7 +119,7 @@ class Web:
     # Answers
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        handlers = self._get if request.method in {"GET", "HEAD"} else self._post
+        handlers = {"GET": self._get, "HEAD": self._get, "POST": self._post}.get(request.method, {})
         if (handler := handlers.get(request.path)) is not None:
             return await handler(request)
         if request.path in self._get or request.path in self._post:

@@ -4,7 +4,9 @@ import { bar, lines } from "./charts.js";
 import { Grid } from "./grid.js";
 import { Restarts } from "./restarts.js";
 import { follow } from "./stream.js";
-import { MARKS, MEANINGS, clock, median, milliseconds, number, rate, shown, size, span, sum } from "./words.js";
+import {
+  MARKS, MEANINGS, clock, count, median, milliseconds, number, rate, shown, size, span, sum, why,
+} from "./words.js";
 
 const HOUR_S = 3600;
 const SAMPLE_S = 10;
@@ -97,6 +99,7 @@ function show() {
   figures(status);
   legend(status.shard);
   grid.show(status.shard);
+  at("main").className = status.total <= 16 ? "few-shards" : "";
   trouble(status);
   changed(status);
   detail(status);
@@ -120,12 +123,13 @@ function figures(status) {
   const left = status.identifies;
   say("identifies", number(left?.remaining));
   say("identifies-of", left ? `of ${number(left.total)}` : "Discord has not told yet");
-  say("resets", left ? `${number(left.spendable)} without the reserve; resets in ${span(left.resets_at - status.now)}, at ${clock(left.resets_at)}` : "");
+  say("resets", left ? `${number(left.spendable)} to spend; resets in ${span(left.resets_at - status.now)}` : "");
+  at("resets").title = left ? `at ${clock(left.resets_at)}` : "";
   bar(at("budget"), left ? [["spendable", left.spendable], ["reserve", left.remaining - left.spendable]] : [], left?.total ?? 1);
   at("budget").setAttribute("aria-label", left ? `${left.remaining} of ${left.total} identifies left` : "not known yet");
   say("guilds", number(status.guilds));
   const memory = sum(status.shard.map((shard) => shard.memory_bytes));
-  say("memory", memory === null ? "" : `${size(memory)} for all workers`);
+  say("memory", memory === null ? "" : `workers: ${size(memory)}`);
 }
 
 function legend(shards) {
@@ -153,12 +157,12 @@ function trouble(status) {
   at("trouble").hidden = !ill.length;
   say("trouble-title", `Not well: ${number(ill.length)}`);
   const listed = ill.slice(0, LISTED);
-  list("trouble-list", `${ill.length}${listed.map((shard) => [shard.shard, shown(shard), shard.since, shard.reason])}`, () => {
+  list("trouble-list", `${ill.length}${listed.map((shard) => [shard.shard, shown(shard), shard.since, why(shard)])}`, () => {
     const items = listed.map((shard) => {
       const state = shown(shard);
       const item = element("li");
       item.append(mark(state), " ", link(shard.shard), ` ${MEANINGS[state]} `, element("time", `since ${clock(shard.since)}`));
-      item.append(element("span", state === "degraded" ? shard.degraded : shard.reason, "reason"));
+      item.append(element("span", why(shard), "reason"));
       return item;
     });
     if (ill.length > LISTED) items.push(element("li", `and ${number(ill.length - LISTED)} more`));
@@ -169,7 +173,7 @@ function trouble(status) {
 function changed() {
   const shards = new Set(changes.map((change) => change.shard)).size;
   const all = changes.length + leftOut;
-  say("changes-sum", all ? `${number(all)} changes of state, ${number(shards)} shards` : "nothing");
+  say("changes-sum", all ? `${count(all, "change", "changes")} of state, ${count(shards, "shard", "shards")}` : "nothing");
   const last = changes.at(-1);
   list("changes", `${changes.length} ${last?.at} ${last?.shard} ${last?.to}`, () => {
     const items = changes.slice(-LISTED).reverse().map((change) => {
@@ -194,7 +198,7 @@ function detail(status) {
     at("detail-state").dataset.state = state;
     at("detail-state").replaceChildren(mark(state), element("span"));
   }
-  const words = ` ${MEANINGS[state]} for ${span(status.now - shard.since)}: ${shard.degraded ?? shard.reason}`;
+  const words = ` ${MEANINGS[state]} for ${span(status.now - shard.since)}: ${why(shard)}`;
   at("detail-state").lastChild.textContent = words;
   const old = (age) => (age === null || shard.pulse_age_s === null ? "–" : `${span(age + shard.pulse_age_s)} ago`);
   const told = {
@@ -206,8 +210,9 @@ function detail(status) {
     "Session": shard.session === null ? "–" : `no. ${number(shard.session)}, ${span(shard.session_age_s)} old`,
     "Guilds": number(shard.guilds),
     "Offset in the log": number(shard.offset),
-    "Worker": shard.pid === null ? "none" : `process ${shard.pid}, ${size(shard.memory_bytes)}`,
-    "RESUMEs, IDENTIFYs of it": `${number(shard.resumes)}, ${number(shard.identifies)}`,
+    "Worker": shard.pid === null ? "none" : `process ${shard.pid}`,
+    "Its memory": size(shard.memory_bytes),
+    "Its RESUMEs, IDENTIFYs": `${number(shard.resumes)}, ${number(shard.identifies)}`,
     "Restarts, deaths": `${number(shard.restarts)}, ${number(shard.deaths)}`,
   };
   const figuresList = at("detail-figures");

@@ -1,7 +1,7 @@
 // What things are called and how figures are written. Nothing here touches the page.
 
 export const MARKS = {
-  live: "●", stale: "?", degraded: "!", starting: "S", backoff: "B", connecting: "C", queued: "Q",
+  live: "•", stale: "?", degraded: "!", starting: "S", backoff: "B", connecting: "C", queued: "Q",
   identifying: "I", resuming: "R", stopped: "–", failed: "✕",
 };
 
@@ -16,6 +16,16 @@ export function shown(shard) {
   if (shard.state !== "live") return shard.state in MARKS ? shard.state : "starting";
   if (!shard.fresh) return "stale";
   return shard.degraded === null ? "live" : "degraded";
+}
+
+// Why it is shown so.
+export function why(shard) {
+  const state = shown(shard);
+  if (state === "degraded") return shard.degraded;
+  if (state !== "stale") return shard.reason;
+  if (shard.pulse_age_s === null) return "no figures yet";
+  const ack = shard.ack_age_s === null ? "" : `, last ACK ${span(shard.ack_age_s + shard.pulse_age_s)} ago`;
+  return `last figures ${span(shard.pulse_age_s)} ago${ack}`;
 }
 
 export function number(value, digits = 0) {
@@ -41,7 +51,13 @@ export function span(seconds) {
 }
 
 export function size(bytes) {
-  return bytes === null || bytes === undefined ? "–" : `${number(bytes / 1048576, 1)} MiB`;
+  if (bytes === null || bytes === undefined) return "–";
+  const mebibytes = bytes / 1048576;
+  return mebibytes < 1024 ? `${number(mebibytes, 1)} MiB` : `${number(mebibytes / 1024, 1)} GiB`;
+}
+
+export function count(value, one, more) {
+  return `${number(value)} ${value === 1 ? one : more}`;
 }
 
 export function clock(unix) {
