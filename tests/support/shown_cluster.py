@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from gwcluster.web.limits import Limits
 from gwcluster.web.server import Web
 from support.cluster import until
 
@@ -117,12 +118,14 @@ class ShownCluster:
 class Served:
     """A server at work in a thread of its own."""
 
-    def __init__(self, cluster: ShownCluster, token: str | None = None, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self, cluster: ShownCluster, token: str | None = None, host: str = "127.0.0.1", **limits: Any
+    ) -> None:
         self.cluster = cluster
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever)
         self._thread.start()
-        self.web = self._call(self._make(host, token))
+        self.web = self._call(self._make(host, token, Limits(**limits)))
         self._call(self.web.start())
         self.port = self.web.port
         self.origin = f"http://127.0.0.1:{self.port}"
@@ -164,14 +167,16 @@ class Served:
     def _call(self, coroutine: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(30)
 
-    async def _make(self, host: str, token: str | None) -> Web:
-        return Web(host, 0, self.cluster, token=token, clock=time.monotonic)
+    async def _make(self, host: str, token: str | None, limits: Limits) -> Web:
+        return Web(host, 0, self.cluster, token=token, clock=time.monotonic, limits=limits)
 
 
 @contextlib.contextmanager
-def served(shards: int = 4, token: str | None = None, host: str = "127.0.0.1") -> Iterator[Served]:
+def served(
+    shards: int = 4, token: str | None = None, host: str = "127.0.0.1", **limits: Any
+) -> Iterator[Served]:
     """Serve a cluster as long as the block runs."""
-    server = Served(ShownCluster(shards), token, host)
+    server = Served(ShownCluster(shards), token, host, **limits)
     try:
         yield server
     finally:

@@ -8,21 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from typing import Any, Final
 
 from aiohttp import web
 
 from gwcluster.web.access import Refusal
 from gwcluster.web.answers import refused
-
-MAX_CONNECTIONS: Final = 64
-"""Those that aren't streams; see `gwcluster.web.streams` for these."""
-
-WHOLE_S: Final = 20.0
-"""What a client has for sending its request and reading its answer, from connecting to the end."""
-
-MAX_RECEIVED_BYTES: Final = 64 << 10
-"""Line, headers and body. The largest good request has not a tenth of it."""
+from gwcluster.web.limits import Limits
 
 MAX_LINE_BYTES: Final = 4096
 MAX_FIELD_BYTES: Final = 8190
@@ -33,17 +26,21 @@ log = logging.getLogger(__name__)
 class Hall:
     """Where connections wait for their turn to be over.
 
+    Args:
+        limits: what they may take.
+
     Attributes:
         evicted: connections that had to make room, since the start.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
         self.evicted = 0
         self._waiting: dict[Connection, None] = {}
 
     def enter(self, connection: Connection) -> None:
         """Take a new one in; the oldest goes if there is no place left."""
-        if len(self._waiting) >= MAX_CONNECTIONS:
+        if len(self._waiting) >= self.limits.connections:
             self.evicted += 1
             oldest = next(iter(self._waiting))
             self.leave(oldest)
@@ -83,14 +80,16 @@ class Connection(web.RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See `asyncio.Protocol`."""
-        self._deadline = asyncio.get_running_loop().call_later(WHOLE_S, self.cut)
+        self._deadline = asyncio.get_running_loop().call_later(self._hall.limits.whole_s, self.cut)
         self._hall.enter(self)
+        if (sock := transport.get_extra_info("socket")) is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._hall.limits.write_buffer_bytes)
         super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol`."""
         self._received += len(data)
-        if self._received > MAX_RECEIVED_BYTES:
+        if self._received > self._hall.limits.received_bytes:
             self.cut()
             return
         super().data_received(data)

@@ -21,6 +21,7 @@ from gwcluster.web.access import Refusal, may_operate
 from gwcluster.web.answers import answer, as_json, refused, text
 from gwcluster.web.connection import Connection, Hall
 from gwcluster.web.exposition import Exposition
+from gwcluster.web.limits import Limits
 from gwcluster.web.listener import who_listens
 from gwcluster.web.metrics import Visits, families
 from gwcluster.web.orders import MAX_BODY_BYTES, Restart, restart
@@ -28,6 +29,8 @@ from gwcluster.web.pages import pages
 from gwcluster.web.readiness import judge
 from gwcluster.web.streams import Streams
 from gwcluster.web.watch import Operations, Watch
+
+LIMITS: Final = Limits()
 
 CLOSE_S: Final = 1.0
 """What answers that are under way get when the cluster stops."""
@@ -46,21 +49,29 @@ class Web:
         operations: the cluster.
         token: what a POST must have, None: see `gwcluster.web.access`.
         clock: monotonic seconds.
+        limits: what clients may take.
 
     Attributes:
         port: the one that is bound, once it is.
     """
 
     def __init__(
-        self, host: str, port: int, operations: Operations, *, token: str | None, clock: Callable[[], float]
+        self,
+        host: str,
+        port: int,
+        operations: Operations,
+        *,
+        token: str | None,
+        clock: Callable[[], float],
+        limits: Limits = LIMITS,
     ) -> None:
         self.port = port
         self._host = host
         self._local = is_loopback(host)
         self._token = token
         self._operations = operations
-        self._hall = Hall()
-        self._streams = Streams()
+        self._hall = Hall(limits)
+        self._streams = Streams(limits)
         self._watch = Watch(operations, self._streams)
         self._exposition = Exposition(self._metrics, clock=clock)
         self._pages = pages()

@@ -14,11 +14,7 @@ from aiohttp import web
 from gwcluster.web.access import Refusal
 from gwcluster.web.answers import HEADERS, encoded, refused
 from gwcluster.web.connection import connection_of
-
-MAX_STREAMS: Final = 16
-
-WRITE_S: Final = 10.0
-"""A reader that takes nothing for so long is dropped; what waits for it is at most two messages."""
+from gwcluster.web.limits import Limits
 
 RETRY_MS: Final = 2000
 """After this a browser whose stream broke asks again."""
@@ -29,11 +25,15 @@ log = logging.getLogger(__name__)
 class Streams:
     """The readers. Each has an event that says there is something new; who is slow misses what came between.
 
+    Args:
+        limits: how many there may be, and how slow.
+
     Attributes:
         slow: readers that were dropped because they didn't read, since the start.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
         self.slow = 0
         self._readers: set[asyncio.Event] = set()
         self._latest = b""
@@ -57,8 +57,10 @@ class Streams:
 
     async def serve(self, request: web.BaseRequest, document: dict[str, Any]) -> web.StreamResponse:
         """Send this document, and those that are published from now on, until the client leaves."""
-        if len(self._readers) >= MAX_STREAMS or not self._open:
-            return refused(Refusal(503, "too_many", f"at most {MAX_STREAMS} may read the stream at once"))
+        if len(self._readers) >= self._limits.streams or not self._open:
+            return refused(
+                Refusal(503, "too_many", f"at most {self._limits.streams} may read the stream at once")
+            )
         connection = connection_of(request)
         news = asyncio.Event()
         self._readers.add(news)
@@ -71,14 +73,14 @@ class Streams:
             await response.prepare(request)
             message = b"retry: %d\nevent: status\ndata: %b\n\n" % (RETRY_MS, encoded(document))
             while self._open:
-                async with asyncio.timeout(WRITE_S):
+                async with asyncio.timeout(self._limits.write_s):
                     await response.write(message)
                 await news.wait()
                 news.clear()
                 message = self._latest
         except TimeoutError:
             self.slow += 1
-            log.info("a reader of /api/stream took nothing for %.0f s and is dropped", WRITE_S)
+            log.info("a reader of /api/stream took nothing for %.0f s and is dropped", self._limits.write_s)
             connection.cut()
         except ConnectionError:
             pass  # it left
