@@ -119,13 +119,18 @@ class Served:
     """A server at work in a thread of its own."""
 
     def __init__(
-        self, cluster: ShownCluster, token: str | None = None, host: str = "127.0.0.1", **limits: Any
+        self,
+        cluster: ShownCluster,
+        token: str | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        **limits: Any,
     ) -> None:
         self.cluster = cluster
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever)
         self._thread.start()
-        self.web = self._call(self._make(host, token, Limits(**limits)))
+        self.web = self._call(self._make(host, port, token, Limits(**limits)))
         self._call(self.web.start())
         self.port = self.web.port
         self.origin = f"http://127.0.0.1:{self.port}"
@@ -167,16 +172,16 @@ class Served:
     def _call(self, coroutine: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(30)
 
-    async def _make(self, host: str, token: str | None, limits: Limits) -> Web:
-        return Web(host, 0, self.cluster, token=token, clock=time.monotonic, limits=limits)
+    async def _make(self, host: str, port: int, token: str | None, limits: Limits) -> Web:
+        return Web(host, port, self.cluster, token=token, clock=time.monotonic, limits=limits)
 
 
 @contextlib.contextmanager
 def served(
-    shards: int = 4, token: str | None = None, host: str = "127.0.0.1", **limits: Any
+    shards: int = 4, token: str | None = None, host: str = "127.0.0.1", port: int = 0, **limits: Any
 ) -> Iterator[Served]:
     """Serve a cluster as long as the block runs."""
-    server = Served(ShownCluster(shards), token, host, **limits)
+    server = Served(ShownCluster(shards), token, host, port, **limits)
     try:
         yield server
     finally:
