@@ -116,7 +116,7 @@ def test_every_shard_is_a_cell_in_the_colour_and_with_the_sign_of_its_state(
     assert cells[1][4] == "shard 1: waiting to dial again"
     assert shown.js("document.querySelector('#ready').textContent") == "7"
     legend = shown.js("document.querySelector('#legend').textContent")
-    assert "5 live" in legend
+    assert "6 live" in legend
     assert "1 failed: given up" in legend
 
 
