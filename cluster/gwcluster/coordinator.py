@@ -122,6 +122,7 @@ class Cluster:
                 try:
                     log.info("requests are answered at %s", ", ".join(self.config.requests.bind))
                     async with (
+                        self._http(),
                         self._means.attended(self.sight),
                         rest_session() as rest,
                         self._watched_keys(fanin),
@@ -157,6 +158,19 @@ class Cluster:
             return sight(None, None, refused=self._refused, stopping=stopping)
         refused = self._refused or crew.supervisor.refused
         return sight(crew.board, crew.permits.gate, refused=refused, stopping=stopping)
+
+    @contextlib.asynccontextmanager
+    async def _http(self) -> AsyncIterator[None]:
+        """Serve HTTP, if it is wanted, as long as the block runs."""
+        web = self._means.web(self.operations)
+        if web is None:
+            yield
+            return
+        await web.start()
+        try:
+            yield
+        finally:
+            await web.close()
 
     async def _run(
         self,

@@ -8,14 +8,17 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from gwcluster.aside import Aside
 from gwcluster.config import Config
+from gwcluster.config.endpoints import http_address
 from gwcluster.curve.door import Locks, locks
 from gwcluster.fanin import Fanin
 from gwcluster.identify.bootstrap import rest_session
 from gwcluster.memory import weigh
 from gwcluster.notify import post
+from gwcluster.operations import Operations
 from gwcluster.requests.control_loop import ControlLoop
 from gwcluster.requests.desk import Desk
 from gwcluster.requests.replay import Replays
@@ -23,6 +26,9 @@ from gwcluster.sight import Sight
 from gwcluster.state_folder import StateFolder
 from gwcluster.supervise.nursery_link import Listener, NurseryLink
 from gwcluster.systemd import Systemd, told, without_ours
+
+if TYPE_CHECKING:
+    from gwcluster.web.server import Web
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,7 @@ class Means:
         fanin: binds the sockets through which events go, in a state folder.
         aside: begins work that may hang on a disk, for which nobody waits; False: the last one still runs.
         desk: binds the socket at which requests are answered; replays come out of a state folder.
+        web: makes what serves HTTP for these operations, None: nothing does.
         weigh: returns how many bytes of memory each of these processes has, without holding up the loop.
         systemd: the service manager.
         attended: keeps those outside told of what the given look sees, as long as its block runs.
@@ -50,6 +57,7 @@ class Means:
     fanin: Callable[[StateFolder], Fanin]
     aside: Callable[[Callable[[], None]], bool]
     desk: Callable[[StateFolder, ControlLoop], Desk]
+    web: Callable[[Operations], Web | None]
     weigh: Callable[[Iterable[int]], Awaitable[dict[int, int]]]
     systemd: Systemd
     attended: Callable[[Callable[[], Sight]], AbstractAsyncContextManager[None]]
@@ -87,6 +95,7 @@ def real_means(config: Config, environ: Mapping[str, str]) -> Means:
         desk=lambda state, control: Desk(
             requests.bind, control, lambda: Replays(state.shard), clock=time.monotonic, locks=keys
         ),
+        web=lambda operations: _web(config, operations),
         weigh=weigh,
         systemd=systemd,
         attended=lambda look: _attended(config, systemd, look),
@@ -107,3 +116,13 @@ async def _attended(config: Config, systemd: Systemd, look: Callable[[], Sight])
             )
             async with post.told(messenger, lambda: look().stopping):
                 yield
+
+
+def _web(config: Config, operations: Operations) -> Web | None:
+    if config.http.bind is None:
+        return None
+    from gwcluster.web.server import Web  # who wants no HTTP needs no memory for it
+
+    address = http_address(config.http.bind)
+    token = None if config.http_token is None else config.http_token.get_secret_value()
+    return Web(address.host, address.port, operations, token=token, clock=time.monotonic)

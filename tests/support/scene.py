@@ -218,6 +218,7 @@ class Scene:
             fanin=lambda _: fanin,  # type: ignore[arg-type, return-value]
             aside=_at_once,
             desk=lambda *_: _NoDesk(),  # type: ignore[arg-type]
+            web=lambda _: None,
             weigh=_weigh,
             systemd=Systemd({}, pid=1, monotonic=self.loop.time),
             attended=lambda _: contextlib.nullcontext(),

@@ -11,6 +11,8 @@ from gwcluster.config.endpoints import UNIX_PATH_BYTES, Address, http_address, z
 from gwcluster.config.model import ClusterFile
 from gwcluster.config.problems import Path, dotted
 
+_HTTP: Path = ("http", "bind")
+
 FANIN_SOCKET = FilePath("run", "fanin")
 """The longest of the sockets that a running cluster has in its state folder."""
 
@@ -64,13 +66,13 @@ def _addresses(file: ClusterFile) -> Iterator[tuple[Path, Address]]:
         for index, bind in enumerate(binds):
             yield (section, "bind", index) if len(binds) > 1 else (section, "bind"), zmq_address(bind)
     if file.http.bind is not None:
-        yield ("http", "bind"), http_address(file.http.bind)
+        yield _HTTP, http_address(file.http.bind)
 
 
 def _binds(file: ClusterFile) -> Iterator[Clash]:
     before: list[tuple[Path, Address]] = []
     for path, address in _addresses(file):
-        if not address.local and file.security.curve is None:
+        if path != _HTTP and not address.local and file.security.curve is None:  # HTTP guards itself
             yield Clash(
                 (path, ("security", "curve")),
                 "this address can be reached from other machines; bind 127.0.0.1, or set security.curve",

@@ -17,7 +17,7 @@ from gwcluster.config.files import first_line, read_text, reason
 from gwcluster.config.model import ClusterFile, Curve, Notify, Security
 from gwcluster.config.problems import ConfigError, UnfitError
 from gwcluster.config.settings import Config
-from gwcluster.config.units import bot_token
+from gwcluster.config.units import MAX_HTTP_TOKEN, MIN_HTTP_TOKEN, bot_token, http_token
 from gwcluster.config.validate import note, validate
 from gwcluster.config.yaml_source import read_tree
 from gwcluster.curve.clients import Clients
@@ -59,6 +59,7 @@ def load(path: Path, *, environ: Mapping[str, str], simulate: bool = False, clie
     token = SecretStr("") if simulate or client else paths.token(file)
     state = paths.state(file)
     notify = paths.notify(file.notify)
+    http_token = None if simulate or client else paths.http_token(file)
     security = paths.security(file.security, look=not client)
     note(document, [*clashes(file), *socket_clash(state)])
     if document.problems:
@@ -73,6 +74,7 @@ def load(path: Path, *, environ: Mapping[str, str], simulate: bool = False, clie
         events=file.events,
         requests=file.requests,
         http=file.http,
+        http_token=http_token,
         state=state,
         log=file.log,
         identify=file.identify,
@@ -114,6 +116,21 @@ class _Paths:
         except OSError as error:
             self.document.complain((key,), f"this file can't be read: {reason(error)}")
         return SecretStr("")
+
+    def http_token(self, file: ClusterFile) -> SecretStr | None:
+        if file.http.token_file is None:
+            return None
+        at = ("http", "token_file")
+        try:
+            return SecretStr(http_token(first_line(self._located(file.http.token_file, at))))
+        except UnfitError:
+            ways = (
+                f"write one of {MIN_HTTP_TOKEN} to {MAX_HTTP_TOKEN} characters, as openssl rand -hex 32 gives"
+            )
+            self.document.complain(at, f"the first line of this file is no token; {ways}")
+        except OSError as error:
+            self.document.complain(at, f"this file can't be read: {reason(error)}")
+        return None
 
     def state(self, file: ClusterFile) -> Path:
         at = ("state",)

@@ -107,9 +107,10 @@ class Requests(Section):
 
 
 class Http(Section):
-    """Where HTTP is served, as HOST:PORT; None for nowhere."""
+    """Where HTTP is served, as HOST:PORT, None for nowhere; `token_file` holds what a POST there needs."""
 
     bind: kinds.HttpBind = default("127.0.0.1:5572")
+    token_file: kinds.Path | None = default(None)
 
 
 class Retention(Section):

@@ -31,6 +31,7 @@ class Config:
         token: The bot's token without `Bot `; `get_secret_value()` gives it, `repr` never does.
         intents: The bits of all intents asked for.
         presence: The complete object for identify, or None.
+        http_token: What a POST over HTTP needs, None if there is no `http.token_file`.
         state: Absolute path of the state folder, which may not exist yet.
 
     The other attributes are the file's sections; see `gwcluster.config.model`. In `notify`, `webhook` is the
@@ -46,6 +47,7 @@ class Config:
     events: Events
     requests: Requests
     http: Http
+    http_token: SecretStr | None
     state: Path
     log: Log
     identify: Identify

@@ -14,6 +14,10 @@ from gwcluster.discord import INTENTS
 MAX_SHARDS: Final = 100_000
 """Several times what the largest bots run; keeps a slip like 0-99999999999 from filling the memory."""
 
+MIN_HTTP_TOKEN: Final = 16
+MAX_HTTP_TOKEN: Final = 256
+"""Characters of the token for HTTP; a longer one doesn't fit into every proxy's headers."""
+
 MAX_TOKEN: Final = 512
 """Several times as long as tokens are."""
 
@@ -83,6 +87,13 @@ def bot_token(value: str) -> str:
     if len(token) > MAX_TOKEN:
         raise UnfitError(f"is longer than {MAX_TOKEN} characters, which no token is; copy the token again")
     return token
+
+
+def http_token(value: str) -> str:
+    """Return what opens HTTP to an operator. No message repeats any of it."""
+    if not MIN_HTTP_TOKEN <= len(value) <= MAX_HTTP_TOKEN or not re.fullmatch(r"[!-~]+", value):
+        raise UnfitError
+    return value
 
 
 def retention_bytes(value: object) -> int:

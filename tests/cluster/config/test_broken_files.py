@@ -104,7 +104,14 @@ BROKEN = [
         "requests.bind",
         "can be reached from other machines; bind 127.0.0.1",
     ),
-    ("http: {bind: 0.0.0.0:5572}", 3, "http.bind", "can be reached from other machines; bind 127.0.0.1"),
+    ("http: {token_file: nowhere}", 3, "http.token_file", "this file can't be read: no such file"),
+    (
+        "http: {token_file: cluster.yaml}",
+        3,
+        "http.token_file",
+        "is no token; write one of 16 to 256 characters",
+    ),
+    ("http: {token_file: 7}", 3, "http.token_file", "a path"),
     (
         "events: {bind: tcp://example.com:5570}",
         3,

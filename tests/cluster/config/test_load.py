@@ -235,3 +235,30 @@ def test_the_file_is_named_as_the_caller_named_it(tmp_path: Path, monkeypatch: p
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match=r"^cluster\.yaml:1: intents: is missing"):
         load(Path("cluster.yaml"), environ=ENVIRON)
+
+
+def test_the_token_for_http_is_the_first_line_of_its_file(tmp_path: Path) -> None:
+    (tmp_path / "http-token").write_text("a-token-of-enough-characters\nnotes\n")
+    config = loaded(tmp_path, LEAST + "http: {token_file: http-token}\n")
+    assert config.http_token is not None
+    assert config.http_token.get_secret_value() == "a-token-of-enough-characters"
+    assert "a-token-of" not in repr(config)
+    assert loaded(tmp_path, LEAST).http_token is None
+
+
+@pytest.mark.parametrize("text", ["short", "", "with a space in the middle", "ü" * 20, "x" * 257])
+def test_what_is_no_token_for_http_is_said_and_not_repeated(tmp_path: Path, text: str) -> None:
+    (tmp_path / "http-token").write_text(text)
+    (problem,) = problems(tmp_path, LEAST + "http: {token_file: http-token}\n")
+    assert problem.key == "http.token_file"
+    assert "openssl rand -hex 32" in problem.message
+    assert not text or text not in problem.message
+
+
+def test_who_only_needs_the_sockets_needs_no_token_for_http(tmp_path: Path) -> None:
+    file = written(tmp_path, LEAST + "http: {token_file: nowhere}\n")
+    assert load(file, environ=ENVIRON, simulate=True).http_token is None
+
+
+def test_http_may_be_open_without_curve_since_it_is_guarded_in_other_ways(tmp_path: Path) -> None:
+    assert loaded(tmp_path, LEAST + "http: {bind: '0.0.0.0:5572'}\n").http.bind == "0.0.0.0:5572"
