@@ -16,7 +16,7 @@ class History:
     """Remembers the last hour; moments are Unix seconds, as in the status document."""
 
     def __init__(self) -> None:
-        self._states: dict[int, str] = {}
+        self._states: dict[int, tuple[str, float]] = {}
         self._changes: deque[dict[str, Any]] = deque()
         self._samples: deque[dict[str, Any]] = deque()
         self._left_out: deque[float] = deque(maxlen=MAX_CHANGES)
@@ -26,11 +26,11 @@ class History:
         """Note what is another state than at the last look, and every so often how fast everything is."""
         now = document["now"]
         for shard in document["shard"]:
-            before = self._states.get(shard["shard"])
-            if before != shard["state"]:
-                self._states[shard["shard"]] = shard["state"]
+            before, is_now = self._states.get(shard["shard"]), (shard["state"], shard["since"])
+            if before != is_now:  # the same state since another moment: it was left and came back meanwhile
+                self._states[shard["shard"]] = is_now
                 if before is not None:
-                    self._note(shard, before)
+                    self._note(shard, before[0])
         if now >= self._sample_at or now < self._sample_at - SAMPLE_S:  # also when the clock was set back
             self._sample_at = now + SAMPLE_S
             self._samples.append(_sample(document))

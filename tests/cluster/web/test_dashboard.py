@@ -133,6 +133,11 @@ def test_a_change_is_seen_within_two_seconds_and_is_listed(server: Served, shown
     shown.until("document.querySelectorAll('#changes li').length === 2")
 
 
+def test_a_state_that_was_left_only_shortly_is_listed_too(server: Served, shown: Page) -> None:
+    server.move(5, "live", "RESUMED")
+    shown.until("/shard 5 live → … → live.*RESUMED/.test(document.querySelector('#changes').textContent)")
+
+
 def test_what_the_reasons_say_is_text_and_nothing_else(server: Served, shown: Page) -> None:
     server.move(5, "failed", "<img src=x onerror=alert(1)><script>alert(1)</script>")
     shown.until("document.querySelector('#trouble').textContent.includes('<img src=x')")

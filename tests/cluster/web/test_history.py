@@ -9,17 +9,35 @@ NOW = 1_790_000_000.0
 
 
 def look(history: History, at: float, *states: str, **changes: Any) -> None:
-    shards = [shard(number, state, now=at, since=at, **changes) for number, state in enumerate(states)]
+    changes.setdefault("since", at)
+    shards = [shard(number, state, now=at, **changes) for number, state in enumerate(states)]
     history.look(status(shards, now=at))
 
 
 def test_a_change_is_remembered_with_its_moment_and_reason_and_the_first_sight_is_none() -> None:
     history = History()
-    look(history, NOW, "live", "live")
-    look(history, NOW + 1, "live", "resuming", reason="op 7")
-    look(history, NOW + 2, "live", "resuming")
+    look(history, NOW, "live", "live", since=NOW)
+    look(history, NOW + 1, "live", "live", since=NOW)
+    history.look(
+        status(
+            [
+                shard(0, now=NOW, since=NOW),
+                shard(1, "resuming", now=NOW, since=NOW + 1, reason="op 7"),
+            ],
+            now=NOW + 2,
+        )
+    )
     assert history.document()["changes"] == [
         {"at": NOW + 1, "shard": 1, "from": "live", "to": "resuming", "reason": "op 7"}
+    ]
+
+
+def test_a_state_that_was_left_and_came_back_between_two_looks_is_told_too() -> None:
+    history = History()
+    look(history, NOW, "live", since=NOW - 50)
+    look(history, NOW + 2, "live", since=NOW + 1, reason="RESUMED")
+    assert history.document()["changes"] == [
+        {"at": NOW + 1, "shard": 0, "from": "live", "to": "live", "reason": "RESUMED"}
     ]
 
 
@@ -27,9 +45,9 @@ def test_after_an_hour_it_is_forgotten() -> None:
     history = History()
     look(history, NOW, "live")
     look(history, NOW + 1, "backoff")
-    look(history, NOW + 3601, "backoff")
+    look(history, NOW + 3601, "backoff", since=NOW + 1)
     assert len(history.document()["changes"]) == 1
-    look(history, NOW + 3602, "backoff")
+    look(history, NOW + 3602, "backoff", since=NOW + 1)
     assert history.document()["changes"] == []
 
 
@@ -47,7 +65,7 @@ def test_of_very_many_changes_the_last_are_kept_and_the_others_counted() -> None
 def test_rates_are_sampled_every_ten_seconds_for_an_hour() -> None:
     history = History()
     for number in range(8000):
-        look(history, NOW + number, "live", "live", latency_s=0.02, events_per_s=4.0)
+        look(history, NOW + number, "live", "live", since=NOW, latency_s=0.02, events_per_s=4.0)
     samples = history.document()["samples"]
     assert len(samples) == 360
     assert samples[1]["at"] - samples[0]["at"] == 10.0

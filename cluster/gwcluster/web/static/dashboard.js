@@ -52,10 +52,10 @@ function link(shard) {
 function learn(status) {
   for (const shard of status.shard) {
     const before = states.get(shard.shard);
-    if (before !== undefined && before !== shard.state) {
-      changes.push({ at: shard.since, shard: shard.shard, from: before, to: shard.state, reason: shard.reason });
+    if (before !== undefined && (before.state !== shard.state || before.since !== shard.since)) {
+      changes.push({ at: shard.since, shard: shard.shard, from: before.state, to: shard.state, reason: shard.reason });
     }
-    states.set(shard.shard, shard.state);
+    states.set(shard.shard, { state: shard.state, since: shard.since });
     const own = rates.get(shard.shard) ?? [];
     own.push([status.now, shard.fresh ? shard.events_per_s : null]);
     if (own.length > OWN_POINTS) own.shift();
@@ -178,7 +178,7 @@ function changed() {
   list("changes", `${changes.length} ${last?.at} ${last?.shard} ${last?.to}`, () => {
     const items = changes.slice(-LISTED).reverse().map((change) => {
       const item = element("li");
-      item.append(mark(change.to), " ", element("time", clock(change.at)), " ", link(change.shard), ` ${change.from} → ${change.to}`);
+      item.append(mark(change.to), " ", element("time", clock(change.at)), " ", link(change.shard), ` ${change.from} → ${change.from === change.to ? "… → " : ""}${change.to}`);
       item.append(element("span", change.reason, "reason"));
       return item;
     });
