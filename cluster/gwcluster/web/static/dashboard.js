@@ -109,7 +109,7 @@ function figures(status) {
   const from = status.now - HOUR_S;
   const top = Math.max(0, ...samples.map((sample) => sample.events_per_s ?? 0));
   say("rate", rate(status.events_per_s));
-  say("rate-range", `at most ${rate(top)} in the last hour`);
+  say("rate-range", `top ${rate(top)} in an hour`);
   lines(at("rate-chart"), from, status.now, [
     { points: samples.map((sample) => [sample.at, sample.events_per_s]), kind: "main" },
   ]);
