@@ -57,6 +57,12 @@ def test_nothing_is_overwritten_and_no_half_of_a_pair_left(tmp_path: Path, there
     assert (tmp_path / there).read_text() == "precious"
 
 
+def test_a_public_key_that_can_not_be_written_leaves_no_secret_one(tmp_path: Path) -> None:
+    (tmp_path / "bot.key").symlink_to("nowhere")
+    assert keygen("--client", "bot", "--dir", tmp_path).exit_code == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["bot.key"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

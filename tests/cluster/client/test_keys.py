@@ -3,12 +3,17 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+import msgpack
 import pytest
 import zmq
 
 import gwcluster
 from gwcluster.client.addresses import find
 from gwcluster.client.entry import FAILED, MISMATCHED, REFUSED, SUCCEEDED, Entry
+from gwcluster.client.following import Following
+from gwcluster.client.topics import Wanted
+from gwcluster.wire.refusals import Refusal
+from gwcluster.wire.requests import refused
 from support.keys import Keys, write
 
 EVENTS, REQUESTS = "tcp://127.0.0.1:5570", "tcp://127.0.0.1:5571"
@@ -93,6 +98,16 @@ def test_a_key_is_of_no_matter_to_a_cluster_that_asks_for_none(tmp_path: Path) -
     assert find(file, None, None, key=tmp_path / "nowhere").curve is None
 
 
+@pytest.mark.parametrize("shards", [None, [3]])
+def test_a_subscription_whose_questions_are_forbidden_ends(shards: list[int] | None) -> None:
+    following = Following(Wanted([], shards), {}, finished=lambda _: None, wall=lambda: 0.0, now=10_000.0)
+    (asked,) = (msgpack.unpackb(body) for body in following.questions(10_000.0))
+    assert asked["op"] == ("status" if shards is None else "replay")
+    following.answered(refused(asked["id"], Refusal.FORBIDDEN, "client x may send"), 10_000.0)
+    with pytest.raises(gwcluster.KeyRefused, match="client x may send"):
+        following.next()
+
+
 @pytest.mark.parametrize(
     ("event", "has_key", "said"),
     [
@@ -102,10 +117,10 @@ def test_a_key_is_of_no_matter_to_a_cluster_that_asks_for_none(tmp_path: Path) -
     ],
 )
 def test_what_zeromq_gives_up_for_is_an_error_in_words(event: int, has_key: bool, said: str) -> None:
-    refused = Entry(EVENTS, has_key=has_key).heard(event)
-    assert refused is not None
-    assert str(refused).startswith(EVENTS)
-    assert said in str(refused)
+    error = Entry(EVENTS, has_key=has_key).heard(event)
+    assert error is not None
+    assert str(error).startswith(EVENTS)
+    assert said in str(error)
 
 
 def test_a_cluster_that_hangs_up_again_and_again_makes_the_server_key_doubted_once(
