@@ -287,6 +287,17 @@ def test_14_clients_that_come_and_go(target: Target) -> None:
                 one.sendall(frame(b"\x01"))
 
 
+def test_who_asks_much_and_is_read_is_no_attacker(target: Target) -> None:
+    large = request("send", shard=0, payload={"op": 3, "d": "x" * 60_000})
+    before = target.cluster.text().count("was disconnected")
+    with target.bounded(16), target.client(zmq.DEALER) as dealer:
+        for _ in range(200):
+            dealer.send(large)
+            assert dealer.poll(int(1000 * PATIENCE_S))
+            assert msgpack.unpackb(dealer.recv())["error"]["code"] == "too_large"
+    assert target.cluster.text().count("was disconnected") == before
+
+
 def test_15_a_flood_of_connections_without_a_key(locked: Target) -> None:
     with locked.bounded(16):
         for name, kind in (("requests", b"DEALER"), ("events", b"SUB")):
