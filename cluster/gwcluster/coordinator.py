@@ -329,7 +329,7 @@ class Cluster:
             for view in board.views.values():
                 if view.pid is not None:
                     view.memory_bytes = found.get(view.pid, view.memory_bytes)
-            await asyncio.sleep(WEIGH_S)
+            await asyncio.sleep(WEIGH_S if found else BEACON_INTERVAL_S)
 
     def look_for_keys(self) -> None:
         """Take what has changed in the folder of clients' keys at once, and not only in a moment."""

@@ -13,6 +13,10 @@ from gwcluster.wire.exits import Exit
 COMMANDS: Final = {
     "run": "Run a cluster in the foreground.",
     "plan": "Say what a start would cost, and whether it may happen.",
+    "status": "Tell how each shard is.",
+    "top": "The same, live.",
+    "restart": "Restart workers, without an identify.",
+    "send": "Have a gateway command sent to Discord.",
     "tail": "Print events as they come.",
     "log": "Check or print the logs of shards, offline.",
     "check": "Validate a configuration file.",

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gwcluster.board import Board, ShardView
+from gwcluster.cli.signs import SIGNS
 from gwcluster.coordinator import Cluster
 from gwcluster.identify.gate import UNKNOWN
 from gwcluster.supervise.crew import Crew
@@ -26,19 +27,6 @@ BAR_WIDTH: Final = 60
 
 AROUND_ROWS: Final = 3
 """Lines of the table that are no shards: its titles, `and N more`, and the cursor's own."""
-
-SIGNS: Final[dict[ShardState, tuple[str, str]]] = {
-    ShardState.STARTING: ("·", "dim"),
-    ShardState.BACKOFF: ("↻", "yellow"),
-    ShardState.CONNECTING: ("→", "cyan"),
-    ShardState.QUEUED: ("…", "blue"),
-    ShardState.IDENTIFYING: ("+", "cyan"),
-    ShardState.RESUMING: ("»", "cyan"),
-    ShardState.LIVE: ("●", "green"),
-    ShardState.STOPPED: ("■", "dim"),
-    ShardState.FAILED: ("✗", "bold red"),
-}
-"""A sign and a colour for each state: nobody has to tell red from green."""
 
 
 class Progress:
