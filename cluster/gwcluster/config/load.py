@@ -122,7 +122,7 @@ class _Paths:
             return None
         at = ("http", "token_file")
         try:
-            return SecretStr(http_token(first_line(self._located(file.http.token_file, at))))
+            return SecretStr(http_token(first_line(self._located(file.http.token_file, at), "the token")))
         except UnfitError:
             ways = (
                 f"write one of {MIN_HTTP_TOKEN} to {MAX_HTTP_TOKEN} characters, as openssl rand -hex 32 gives"
