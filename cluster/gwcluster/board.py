@@ -12,6 +12,9 @@ from gwcluster.wire.notices import ShardState
 FRESH_S: Final = 6.0
 """Three pulses: figures that are older say nothing of how the shard is now."""
 
+COUNT_S: Final = 1.0
+"""Events are counted over so long at least."""
+
 BEATS: Final = 1.5
 BEAT_SLACK_S: Final = 10.0
 """An ACK may be as old as so many heartbeat intervals, and this on top for a beat that is judged late."""
@@ -34,6 +37,7 @@ class ShardView:
         events_per_s: between the last two of them, None before the second.
         memory_bytes: of the worker.
         live_at: monotonic moment since which it is live, None while it isn't.
+        counted: events and monotonic moment from which the next `events_per_s` is counted.
     """
 
     shard: int
@@ -49,6 +53,7 @@ class ShardView:
     events_per_s: float | None = None
     memory_bytes: int | None = None
     live_at: float | None = None
+    counted: tuple[int, float] | None = None
 
     def pulse_age_s(self, now: float) -> float | None:
         """Return how old the worker's figures are at monotonic `now`, None if there are none."""
@@ -115,15 +120,20 @@ class Board:
     def beat(self, shard: int, pulse: Pulse) -> None:
         """Note a worker's figures."""
         view, now = self.views[shard], self.clock()
-        if view.pulse is not None and view.pulse_at is not None and now > view.pulse_at:
-            view.events_per_s = max(0.0, (pulse.events - view.pulse.events) / (now - view.pulse_at))
+        if view.counted is None:
+            view.counted = pulse.events, now
+        elif (
+            span_s := now - view.counted[1]
+        ) >= COUNT_S:  # several may be read at once, after a stall of ours
+            view.events_per_s = max(0.0, (pulse.events - view.counted[0]) / span_s)
+            view.counted = pulse.events, now
         view.pulse, view.pulse_at, view.degraded = pulse, now, pulse.degraded
 
     def gone(self, shard: int) -> None:
         """The worker ended: its figures are nobody's any more."""
         view = self.views[shard]
         view.pid = view.pulse = view.pulse_at = view.degraded = None
-        view.events_per_s = view.memory_bytes = None
+        view.events_per_s = view.memory_bytes = view.counted = None
 
     @property
     def counts(self) -> Counts:

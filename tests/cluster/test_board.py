@@ -91,6 +91,8 @@ def test_events_are_counted_by_the_second_from_one_pulse_to_the_next() -> None:
     clock.now += 2.0
     board.beat(3, pulse(events=107))
     assert board.views[3].events_per_s == 50.0
+    board.beat(3, pulse(events=200))  # read late, right behind the one before
+    assert board.views[3].events_per_s == 50.0
     board.gone(3)
     board.beat(3, pulse(events=5))  # the next worker counts anew
     assert board.views[3].events_per_s is None

@@ -39,6 +39,8 @@ class SmallCluster:
     Attributes:
         settle: says what became of a command; None: nothing is answered.
         sent: what was to be sent: shard, opcode and data.
+        document: the status.
+        operations: what may be done to it; nothing, until somebody sets its hands.
         pub: what the events go out of.
     """
 
@@ -49,7 +51,8 @@ class SmallCluster:
         self.settle: Callable[[Command], CommandDone | None] = lambda command: CommandDone(
             command.id, None, "", None, None
         )
-        self.operations = Operations(lambda: {"name": "small", "ids": list(range(self._shards))})
+        self.document: dict[str, Any] = {"name": "small", "ids": list(range(shards))}
+        self.operations = Operations(lambda: self.document)
         self.sent: list[tuple[int, int, Any]] = []
         self._folder = folder
         self._shards = shards

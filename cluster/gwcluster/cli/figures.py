@@ -44,3 +44,8 @@ def size(count: float | None) -> str:
         return NOTHING
     mib = count / (1 << 20)
     return f"{mib:.1f}M" if mib < 999.5 else f"{mib / 1024:.1f}G"
+
+
+def plain(text: str) -> str:
+    """Return text that can't steer a terminal: a reason may quote what others sent."""
+    return "".join(each if each.isprintable() else " " for each in text)

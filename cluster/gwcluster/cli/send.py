@@ -15,8 +15,6 @@ from gwcluster.client import SendRefused
 _HELP: Final = {
     "not_ready": "look at `gwcluster status`, and try again when the shard is live",
     "unknown_shard": "`gwcluster status` lists the shards of this cluster",
-    "too_large": "Discord takes at most 4096 bytes",
-    "forbidden_opcode": "opcodes 3, 4, 8, 31 and 43 may be sent",
     "bad_request": 'the payload should look like {"op": 3, "d": {...}}',
     "forbidden": "ask whoever runs the cluster for a key that may send",
 }

@@ -6,24 +6,40 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from rich.table import Table
 from rich.text import Text
 
 from gwcluster.cli.chosen import Shard, is_bad, runs
-from gwcluster.cli.figures import NOTHING, age, latency, number, size
-from gwcluster.cli.signs import SIGNS, STALE
+from gwcluster.cli.figures import NOTHING, age, latency, number, plain, size
+from gwcluster.cli.signs import DEGRADED, SIGNS, STALE
 from gwcluster.spans import moment
 from gwcluster.wire.notices import ShardState
 
-WIDE: Final = 124
+WIDE: Final = 140
 """Columns from which everything fits into one line."""
 
 GROUP: Final = 32
 """Shards that are ready are shown in groups of so many at most, when they are many."""
 
-_NARROW: Final = ("shard", "state", "since", "latency", "ev/s", "guilds", "event", "ack", "starts")
-_WIDE: Final = (*_NARROW, "deaths", "session", "resumes", "identifies", "memory", "why")
-_LEFT: Final = frozenset({"state", "why"})
+_NARROW: Final = {
+    "shard": 7,
+    "state": 13,
+    "since": 5,
+    "latency": 7,
+    "ev/s": 6,
+    "guilds": 7,
+    "event": 5,
+    "ack": 5,
+    "starts": 6,
+}
+_WIDE: Final = {
+    **_NARROW,
+    "deaths": 6,
+    "session": 7,
+    "resumes": 7,
+    "identifies": 10,
+    "memory": 7,
+}
+"""Columns and their widths. What is wider is cut, so that columns stay where they are from look to look."""
 
 
 def headline(status: dict[str, Any]) -> Text:
@@ -45,7 +61,7 @@ def headline(status: dict[str, Any]) -> Text:
     if (rolling := status["rolling"]) is not None:
         line.append(f"\nrolling restart: {_far(rolling)} shards are done", "bold cyan")
     elif (rolled := status["rolled"]) is not None and rolled["why"] is not None:
-        line.append(f"\nrolling restart stopped after {_far(rolled)} shards: {rolled['why']}", "red")
+        line.append(f"\nrolling restart stopped after {_far(rolled)} shards: {plain(rolled['why'])}", "red")
     return line
 
 
@@ -62,37 +78,49 @@ def _identifies(status: dict[str, Any]) -> str:
     if told is None:
         return "identifies: Discord hasn't told yet"
     return (
-        f"identifies: {told['remaining']} of {told['total']} left, {told['spendable']} to be spent; "
-        f"reset at {moment(told['resets_at'], status['now'])}"
+        f"identifies: {told['remaining']} of {told['total']} left, {told['spendable']} spendable; "
+        f"reset {moment(told['resets_at'], status['now'])}"
     )
 
 
-def table(shards: Sequence[Shard], now: float, *, width: int, grouped: bool = False) -> Table:
-    """Return the table of some shards.
+def table(shards: Sequence[Shard], now: float, *, width: int, grouped: bool = False) -> list[Text]:
+    """Return the lines of the table of some shards; titles come first.
 
     Args:
         shards: in the order in which they are shown; grouped ones by id.
         now: Unix seconds of the status.
-        width: of the console. In less than 124 columns a bad shard has its reason in a line of its own.
+        width: of the console. In less than 140 columns a bad shard has its reason in a line of its own.
         grouped: show those that are ready as groups.
     """
     wide = width >= WIDE
     columns = _WIDE if wide else _NARROW
-    made = Table(box=None, pad_edge=False, padding=(0, 1), header_style="dim", collapse_padding=True)
-    for title in columns:
-        made.add_column(
-            title,
-            justify="left" if title in _LEFT else "right",
-            no_wrap=True,
-            overflow="ellipsis",
-            ratio=1 if title == "why" else None,
-        )
+    lines = [Text(" ".join(_fitted(title, columns[title], title) for title in columns), "dim")]
     for group in runs(shards, GROUP) if grouped else [[each] for each in shards]:
         cells = _cells(group, now)
-        made.add_row(*(cells[title] for title in columns))
-        if not wide and is_bad(group[0]):
-            made.add_row("", Text(f"└ {_why(group[0])}", "dim"), *[""] * (len(columns) - 2))
-    return made
+        line = Text(" ").join(
+            Text(_fitted(str(cells[title]), columns[title], title), _style(cells[title])) for title in columns
+        )
+        if is_bad(group[0]):
+            why = Text(plain(_why(group[0])), "dim")
+            if wide:
+                line.append(" ").append_text(why)
+            else:
+                lines.append(line)
+                line = Text(" " * 8 + "└ ", "dim").append_text(why)
+        lines.append(line)
+    for line in lines:
+        line.no_wrap, line.overflow = True, "ellipsis"
+        line.truncate(width, overflow="ellipsis")
+    return lines
+
+
+def _fitted(text: str, width: int, title: str) -> str:
+    cut = text if len(text) <= width else f"{text[: width - 1]}…"
+    return cut.ljust(width) if title == "state" else cut.rjust(width)
+
+
+def _style(cell: str | Text) -> str:
+    return str(cell.style) if isinstance(cell, Text) else ""
 
 
 def _why(shard: Shard) -> str:
@@ -107,8 +135,7 @@ def sign(shard: Shard) -> tuple[str, str]:
     """Return the sign of a shard and its colour; one that isn't heard of is never shown as good."""
     if shard["state"] == "live" and not shard["fresh"]:
         return STALE
-    mark, style = SIGNS.get(_state(shard["state"]), ("?", ""))
-    return (mark, "bold red") if shard["degraded"] is not None else (mark, style)
+    return DEGRADED if shard["degraded"] is not None else SIGNS[_state(shard["state"])]
 
 
 def _state(text: str) -> ShardState:
@@ -145,7 +172,6 @@ def _cells(group: Sequence[Shard], now: float) -> dict[str, str | Text]:
         "resumes": figure(number(total("resumes"))),
         "identifies": figure(number(total("identifies"))),
         "memory": figure(size(total("memory_bytes"))),
-        "why": Text(_why(first) if is_bad(first) else "", "dim", overflow="ellipsis"),
     }
 
 

@@ -20,3 +20,6 @@ SIGNS: Final[dict[ShardState, tuple[str, str]]] = {
 
 STALE: Final = ("?", "bold yellow")
 """Of a shard that was live when it was last heard of, which is too long ago."""
+
+DEGRADED: Final = ("!", "bold red")
+"""Of a shard whose log can't be written."""

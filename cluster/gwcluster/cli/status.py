@@ -75,6 +75,6 @@ def command(
     console.print(headline(status), soft_wrap=False)
     if shown:
         many = len(shown) > MANY and not each
-        console.print(table(shown, status["now"], width=console.width, grouped=many))
+        console.print(*table(shown, status["now"], width=console.width, grouped=many), sep="\n")
     if len(shown) < len(status["shard"]):
         console.print(f"{len(status['shard']) - len(shown)} more are not shown", style="dim")

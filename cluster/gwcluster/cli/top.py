@@ -16,7 +16,7 @@ from rich.live import Live
 from rich.text import Text
 
 from gwcluster.cli.asking import AskError
-from gwcluster.cli.chosen import ORDERS, chosen
+from gwcluster.cli.chosen import ORDERS, Shard, chosen
 from gwcluster.cli.shard_table import grid, headline, table
 from gwcluster.cli.status import filters
 from gwcluster.cli.terminal import keys, signals
@@ -84,9 +84,7 @@ class Shown:
             return Text(why or "asking the cluster", "bold red" if why else "dim")
         stale = age_s > OLD_S
         if stale:
-            for shard in status["shard"]:
-                shard["fresh"] = False
-            status["ready"] = 0
+            status = {**status, "ready": 0, "shard": [_aged(shard, age_s) for shard in status["shard"]]}
         above: list[RenderableType] = [headline(status)]
         if why or stale:
             above.append(Text(f"what follows is {age_s:.0f} s old. {why}", "bold red"))
@@ -97,14 +95,23 @@ class Shown:
         only = ", only bad ones" if self.bad else ""
         above.append(Text(f"sorted by {self.sort}{only} · s sort · b bad ones · q end", "dim"))
         room = console.height - len(console.render_lines(Group(*above))) - 2  # titles, and what is left out
-        for count in range(min(room, len(shown)), 0, -1):
-            drawn = table(shown[:count], status["now"], width=console.width)
-            if len(console.render_lines(drawn)) <= room + 1:
-                above.append(drawn)
-                if count < len(shown):
-                    above.append(Text(f"and {len(shown) - count} more", "dim"))
-                break
+        above += _fitting(shown, status["now"], room, console.width)
         return Group(*above)
+
+
+def _aged(shard: Shard, age_s: float) -> Shard:
+    pulse_age_s = shard["pulse_age_s"]
+    return {**shard, "fresh": False, "pulse_age_s": None if pulse_age_s is None else pulse_age_s + age_s}
+
+
+def _fitting(shards: Sequence[Shard], now: float, room: int, width: int) -> list[Text]:
+    """Return the lines of as many shards as have room, and how many have none."""
+    for count in range(min(room, len(shards)), 0, -1):
+        lines = table(shards[:count], now, width=width)
+        if len(lines) <= room + 1:
+            left = len(shards) - count
+            return [*lines, Text(f"and {left} more", "dim")] if left else lines
+    return []
 
 
 async def _run(file: Path, shown: Shown) -> None:
