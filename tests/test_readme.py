@@ -39,6 +39,12 @@ RUN: Final = {
     "gwcluster tail cluster.yaml --event MESSAGE_CREATE --shard 0": (
         'gwcluster tail "$RUNNING" --event MESSAGE_CREATE --shard 0 --count 1'
     ),
+    "gwcluster status cluster.yaml": 'gwcluster status "$RUNNING"',
+    "gwcluster restart cluster.yaml --shard 3": 'gwcluster restart "$RUNNING" --shard 0',
+    "gwcluster restart cluster.yaml --rolling": 'gwcluster restart "$RUNNING" --rolling',
+    """gwcluster send cluster.yaml --shard 0 '{"op": 3, "d": {"status": "idle"}}'""": (
+        """gwcluster send "$RUNNING" --shard 0 '{"op": 3, "d": {"status": "idle"}}'"""
+    ),
 }
 """What is run for a command of the README: itself, but for its file and its end."""
 
@@ -47,6 +53,7 @@ NOT_RUN: Final = {
     "export DISCORD_TOKEN=the-token-of-the-bot": "every command here has one",
     "gwcluster plan cluster.yaml": "needs a token that Discord takes",
     "gwcluster run cluster.yaml": "the same",
+    "gwcluster top cluster.yaml": "goes on until it is ended; has tests of its own",
     "python examples/bot.py": "has tests of its own with the library's page",
 }
 
