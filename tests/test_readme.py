@@ -40,11 +40,11 @@ RUN: Final = {
         'gwcluster tail "$RUNNING" --event MESSAGE_CREATE --shard 0 --count 1'
     ),
     "gwcluster status cluster.yaml": 'gwcluster status "$RUNNING"',
-    "gwcluster restart cluster.yaml --shard 3": 'gwcluster restart "$RUNNING" --shard 0',
-    "gwcluster restart cluster.yaml --rolling": 'gwcluster restart "$RUNNING" --rolling',
     """gwcluster send cluster.yaml --shard 0 '{"op": 3, "d": {"status": "idle"}}'""": (
         """gwcluster send "$RUNNING" --shard 0 '{"op": 3, "d": {"status": "idle"}}'"""
     ),
+    "gwcluster restart cluster.yaml --shard 3": 'gwcluster restart "$RUNNING" --shard 0',
+    "gwcluster restart cluster.yaml --rolling": 'gwcluster restart "$RUNNING" --rolling',
 }
 """What is run for a command of the README: itself, but for its file and its end."""
 

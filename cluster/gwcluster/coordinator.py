@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -33,6 +33,7 @@ from gwcluster.job import job_of
 from gwcluster.log.session_state import touch
 from gwcluster.means import Means
 from gwcluster.operations import Operations
+from gwcluster.reload import read_again
 from gwcluster.requests.control_loop import ControlLoop
 from gwcluster.requests.status import News, Run, document, left
 from gwcluster.sight import Sight, sight
@@ -65,6 +66,7 @@ class Cluster:
         means: what to run it with.
         fresh: give up every session first.
         use_reserve: let this start have what it needs of the identify reserve.
+        load: reads the configuration again, for `reload`; None: it can't be.
 
     Attributes:
         crew: its shards, None until their number is known.
@@ -73,7 +75,13 @@ class Cluster:
     """
 
     def __init__(
-        self, config: Config, means: Means, *, fresh: bool = False, use_reserve: bool = False
+        self,
+        config: Config,
+        means: Means,
+        *,
+        fresh: bool = False,
+        use_reserve: bool = False,
+        load: Callable[[], Config] | None = None,
     ) -> None:
         self.config = config
         self._fresh = fresh
@@ -87,8 +95,11 @@ class Cluster:
         self._url = ""
         self._shards: int | None = None
         self.operations = Operations(self.status)
+        self._load = load
+        self._reloading: asyncio.Task[None] | None = None
         self._reloaded_at: float | None = None
         self._refused: str | None = None
+        self._limits: Limits | None = None
         self._about = Run(config.name, version("gwcluster"), os.getpid(), means.wall())
 
     def stop(self) -> None:
@@ -104,6 +115,29 @@ class Cluster:
         else:
             log.info("stopping: every connection is closed so that its session can be resumed")
             self.crew.drain()
+
+    def reload(self) -> None:
+        """Read the configuration again and take what a running cluster can; what became of it is logged."""
+        if self._load is None or (self._reloading is not None and not self._reloading.done()):
+            log.warning("the configuration isn't read again: it is just being read, or it is in no file")
+            return
+        self._reloading = asyncio.get_running_loop().create_task(self._reload(self._load))
+
+    async def _reload(self, load: Callable[[], Config]) -> None:
+        config = await read_again(self.config, load)
+        if config is None:
+            return
+        presence_changed = config.presence != self.config.presence
+        self.config = config
+        self._reloaded_at = self._means.wall()
+        if self._limits is not None:
+            self._limits.keep(config.identify.reserve)
+        if self.crew is not None:
+            bounds = config.supervision
+            self.crew.supervisor.bound(restarts=bounds.restarts, within_s=bounds.within_s)
+            self.crew.retain(config.log.retention)
+            if presence_changed:
+                self.crew.present(config.presence)
 
     async def run(self) -> Exit:
         """Run until stopped or refused.
@@ -195,7 +229,7 @@ class Cluster:
                 return Exit.DONE if answer is None else Exit.REFUSED
             info = answer
             start = beginning(self.config, sessions, known, info)
-        limits = self._limits(ledger, start)
+        limits = self._limits = self._make_limits(ledger, start)
         if info is not None:
             limits.admit(info, fresh=self._fresh)
             if self._fresh and (given_up := forget_all(state.shards)):
@@ -222,7 +256,7 @@ class Cluster:
                 for task in background:
                     task.cancel()
 
-    def _limits(self, ledger: Ledger, start: Start) -> Limits:
+    def _make_limits(self, ledger: Ledger, start: Start) -> Limits:
         return Limits(
             Gate(max_concurrency=1, budget=UNKNOWN, jitter=self._means.jitter),
             ledger,
@@ -252,7 +286,7 @@ class Cluster:
             board=board,
             supervisor=supervisor,
             herald=Herald(fanin, state, count, ids[0], config.log.retention),
-            job=lambda shard: job_of(config, state, shard, count, self._url),
+            job=lambda shard: job_of(self.config, state, shard, count, self._url),
             nursery=self._means.nursery,
             clock=self._means.monotonic,
             wall=self._means.wall,

@@ -38,6 +38,10 @@ class Herald:
         self._first = first
         self._retention = retention
 
+    def retain(self, retention: Retention) -> None:
+        """Keep so much of logs from now on."""
+        self._retention = retention
+
     def cluster(self, counts: Counts) -> None:
         """Publish the cluster's counts; not logged, but said again every few seconds."""
         header = Header(self._first, self._shards, NO_EPOCH, 0, None, 0, None, time.time())

@@ -130,3 +130,33 @@ def test_a_worker_that_is_stopped_is_not_ready_soon_and_is_replaced_in_the_end(t
         assert shard_of(asked, 1)["deaths"] == 1
         assert len(sim.ledger.identifies) == 2
         assert cluster.stop() == 0
+
+
+def test_sighup_takes_what_can_change_and_says_what_can_not_and_a_broken_file_changes_nothing(
+    tmp_path: Path,
+) -> None:
+    with (
+        discord(Settings(shards=1, guilds=2, rate=20.0)) as sim,
+        running(tmp_path, sim.api, supervision="{restarts: 5}") as cluster,
+        connect(cluster.file) as asked,
+    ):
+        cluster.wait_ready()
+        assert asked.status()["reloaded_at"] is None
+        good = cluster.file.read_text()
+        cluster.file.write_text(good + "presence: {status: loud}\n")
+        os.kill(cluster.pid, signal.SIGHUP)
+        until(lambda: "the configuration isn't reloaded, all stays as it is" in cluster.text(), "the refusal")
+        assert asked.status()["reloaded_at"] is None
+        changed = (
+            good.replace("{restarts: 5}", "{restarts: 0}") + "presence: {status: idle}\nshards: {count: 1}\n"
+        )
+        cluster.file.write_text(changed)
+        os.kill(cluster.pid, signal.SIGHUP)
+        until(lambda: asked.status()["reloaded_at"], "the reload")
+        assert "supervision.restarts has changed, and holds from now on" in cluster.text()
+        assert "shards.count has changed in the file: that needs another start" in cluster.text()
+        assert asked.status()["reloaded_at"] <= time.time()
+        kill(cluster.workers(1)[0])  # one death is one too many by now
+        assert cluster.process is not None
+        assert cluster.process.wait(20) == 1
+        assert "died 1 times within 60 s: failed" in cluster.text()

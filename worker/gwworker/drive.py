@@ -138,6 +138,8 @@ class Drive:
                 if message.gateway_url is not None:
                     self._performer.moved(message.gateway_url)
                 self._feed(message)
+            case c.PresenceChanged():
+                self._performer.presents(message.presence)
             case c.Command():
                 self._sender.heard(message, self._clock())
                 self._rearm()

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import assert_never
+from typing import Any, assert_never
 
 from gwcluster.errors import LogError
 from gwcluster.log.session_state import SavedSession, forget, save
@@ -80,6 +80,10 @@ class Performer:
     def moved(self, gateway_url: str) -> None:
         """The gateway has another address; from now on, dial that one to identify."""
         self.job = replace(self.job, gateway_url=gateway_url)
+
+    def presents(self, presence: dict[str, Any] | None) -> None:
+        """The next IDENTIFY tells this presence."""
+        self.job = replace(self.job, presence=presence)
 
     def perform(self, effect: do.Effect) -> bool:
         """Do what the machine asks for; False when IDENTIFY or RESUME could not be sent."""

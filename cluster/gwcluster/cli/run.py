@@ -56,7 +56,9 @@ def command(
 ) -> None:
     """Run the cluster that FILE describes, until SIGTERM or Ctrl-C.
 
-    Either closes every connection so that its session can be resumed; a second one ends at once.
+    Either closes every connection so that its session can be resumed; a second one ends at once. SIGHUP has
+    FILE read again: what a running cluster can take it takes, and the log says what it can't.
+
     `gwcluster plan` says beforehand what a start costs. Don't leave --fresh or --use-reserve in a unit file:
     whatever restarts the cluster would use them each time.
     """
@@ -67,7 +69,13 @@ def command(
     with contextlib.ExitStack() as stack:
         if simulate:
             config = stack.enter_context(_simulated(config))
-        cluster = Cluster(config, real_means(config, os.environ), fresh=fresh, use_reserve=use_reserve)
+        cluster = Cluster(
+            config,
+            real_means(config, os.environ),
+            fresh=fresh,
+            use_reserve=use_reserve,
+            load=lambda: _again(file, config if simulate else None),
+        )
         ctx.exit(asyncio.run(_run(cluster, log_format)))
 
 
@@ -75,6 +83,17 @@ async def _run(cluster: Cluster, log_format: LogFormat) -> Exit:
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, cluster.stop)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup means it
+        had_terminal = _has_terminal()
+
+        def hung_up() -> None:
+            """Reload if somebody asks for it, and stop if it is the terminal that was closed."""
+            if had_terminal and not _has_terminal():
+                cluster.stop()
+            else:
+                cluster.reload()
+
+        loop.add_signal_handler(signal.SIGHUP, hung_up)
     token, *others = cluster.config.secrets
     if log_format == "text" and sys.stdout.isatty():
         async with Progress(cluster) as progress:
@@ -91,6 +110,24 @@ def _be_private() -> None:
         libc = ctypes.CDLL(None, use_errno=True)
         if libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
             raise OSError(ctypes.get_errno(), "prctl(PR_SET_DUMPABLE)")
+
+
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
+
+
+def _again(file: Path, simulated: Config | None) -> Config:
+    """Read the file again; a run against the simulator keeps what was made up for it."""
+    config = load(file, environ=os.environ, simulate=simulated is not None)
+    if simulated is None:
+        return config
+    token = simulated.token.get_secret_value()
+    config = config.simulated(api=simulated.gateway.api, token=token)
+    return dataclasses.replace(config, state=simulated.state)
 
 
 @contextlib.contextmanager

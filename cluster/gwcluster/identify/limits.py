@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
-from gwcluster.identify.budget import Budget
+from gwcluster.identify.budget import UNKNOWN, Budget
 from gwcluster.identify.gate import Gate
 from gwcluster.identify.gateway_info import GatewayInfo
 from gwcluster.identify.hindrance import ASK_CEILING_S
@@ -109,6 +110,16 @@ class Limits:
         if self.gate.waiting and now >= self._told_at + ASK_CEILING_S:
             return True
         return now >= self._told_at + MOVED_S and self.stranded()
+
+    def keep(self, reserve: float) -> None:
+        """Keep this part of the daily limit from now on; what a start was let have of it, it keeps."""
+        self._reserve = reserve
+        budget = self.gate.budget
+        if budget is UNKNOWN:
+            return
+        left, reset_at, shards = budget.remaining, budget.reset_at, len(self._start.ids)
+        kept = Budget.of(budget.total, left, reset_at, fraction=reserve, shards=shards).reserve
+        self.gate.budget = replace(budget, reserve=min(kept, budget.reserve) if self._use_reserve else kept)
 
     def admit(self, info: GatewayInfo, *, fresh: bool) -> None:
         """Judge a start by Discord's first answer, before anything is begun.

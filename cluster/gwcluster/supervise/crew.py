@@ -9,9 +9,10 @@ import asyncio
 import logging
 import signal
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from gwcluster.board import Board
+from gwcluster.config import Retention
 from gwcluster.herald import Herald
 from gwcluster.identify.permits import Permits
 from gwcluster.supervise.commands import Commands
@@ -28,6 +29,7 @@ from gwcluster.wire.control import (
     HostFailed,
     Job,
     Message,
+    PresenceChanged,
     Pulse,
     Refused,
     SentAway,
@@ -148,6 +150,15 @@ class Crew:
         self._news.set()
 
     # Operators want
+
+    def retain(self, retention: Retention) -> None:
+        """Keep so much of the logs of failed shards; workers are told with their job."""
+        self._herald.retain(retention)
+        self._news.set()
+
+    def present(self, presence: dict[str, Any] | None) -> None:
+        """Tell this presence with every IDENTIFY from now on."""
+        self._tell_all(PresenceChanged(presence))
 
     def restart(self, shard: int) -> str | None:
         """Restart a shard's worker, also out of backoff or failure; None: it will be done, else why not."""

@@ -125,6 +125,13 @@ class Conditions:
 
 
 @dataclass(frozen=True, slots=True)
+class PresenceChanged:
+    """Coordinator to worker: the presence for the next IDENTIFY, as in `Job`."""
+
+    presence: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
 class StateChanged:
     """Worker to coordinator: the shard's new state, one of `ShardState`.
 
@@ -266,6 +273,7 @@ Message = (
     | HostFailed
     | SentAway
     | Conditions
+    | PresenceChanged
     | StateChanged
     | Pulse
     | Refused
