@@ -13,7 +13,7 @@ import pytest
 
 from gwcluster import connect
 from gwsimulator import Settings
-from support.cluster import Cluster, children, kill, running, subscribed, until
+from support.cluster import Cluster, children, is_alive, kill, running, subscribed, until
 from support.discord import discord
 
 pytestmark = pytest.mark.e2e
@@ -50,6 +50,7 @@ def test_a_rolling_restart_of_16_shards_costs_no_identify_and_loses_nothing(tmp_
         assert set(before.values()).isdisjoint(after.values())
         until(lambda: nursery not in children(cluster.pid), "the end of the old nursery")
         assert len(children(cluster.pid)) == 1
+        assert all(is_alive(pid) for pid in cluster.everything()), "no zombies"
         told = until(lambda: (s := asked.status())["guilds"] == 64 and s, "the same guilds") or {}
         assert told["shard"][0]["session_age_s"] > session_age_s
         assert (told["ready"], {one["deaths"] for one in told["shard"]}) == (16, {0})
@@ -160,3 +161,34 @@ def test_sighup_takes_what_can_change_and_says_what_can_not_and_a_broken_file_ch
         assert cluster.process is not None
         assert cluster.process.wait(20) == 1
         assert "died 1 times within 60 s: failed" in cluster.text()
+
+
+def test_a_shard_that_dies_too_often_fails_alone_leaves_no_zombie_and_is_revived_by_an_operator(
+    tmp_path: Path,
+) -> None:
+    with (
+        discord(Settings(shards=2, guilds=4, rate=100.0, max_concurrency=2)) as sim,
+        running(tmp_path, sim.api, supervision="{restarts: 1}") as cluster,
+        connect(cluster.file) as asked,
+    ):
+        cluster.wait_ready()
+        events = asked.subscribe(shards=[0])
+        other = cluster.workers(2)[0]
+        for _ in range(2):
+            victim = (
+                until(lambda: shard_of(asked, 1)["state"] == "live" and shard_of(asked, 1)["pid"], "1") or 0
+            )
+            kill(victim)
+            until(lambda pid=victim: shard_of(asked, 1)["pid"] != pid, "its burial")  # type: ignore[misc]
+        found = until(lambda: (one := shard_of(asked, 1))["state"] == "failed" and one, "its failure") or {}
+        assert (found["deaths"], found["pid"], found["fresh"]) == (2, None, False)
+        assert "died 2 times within 60 s" in found["reason"]
+        assert all(is_alive(pid) for pid in cluster.everything())
+        assert (asked.status()["ready"], asked.status()["failed"]) == (1, 1)
+        assert cluster.workers(1) == {0: other}
+        offsets = [event.offset for event in (events.poll(20.0) for _ in range(50)) if event is not None]
+        assert offsets == list(range(offsets[0], offsets[0] + 50))
+        asked.restart(1)
+        until(lambda: shard_of(asked, 1)["state"] == "live", "its revival")
+        assert len(sim.ledger.identifies) == 2
+        assert cluster.stop() == 0
