@@ -124,9 +124,16 @@ class Cluster:
         self._reloading = asyncio.get_running_loop().create_task(self._reload(self._load))
 
     async def _reload(self, load: Callable[[], Config]) -> None:
-        config = await read_again(self.config, load)
-        if config is None:
-            return
+        self._means.systemd.reloading()
+        try:
+            config = await read_again(self.config, load)
+            if config is not None:
+                self._take(config)
+            self.look_for_keys()
+        finally:
+            self._means.systemd.ready()
+
+    def _take(self, config: Config) -> None:
         presence_changed = config.presence != self.config.presence
         self.config = config
         self._reloaded_at = self._means.wall()

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -175,26 +176,26 @@ def simulated(folder: Path, manager: Manager) -> Iterator[subprocess.Popen[bytes
         f"intents: [GUILDS]\nshards: {{count: 1}}\nevents: {{bind: 'ipc://{folder}/events'}}\n"
         f"requests: {{bind: 'ipc://{folder}/requests'}}\nhttp: {{bind: null}}\n"
     )
-    environ = {
-        **os.environ,
-        "HOME": str(folder),
-        "TMPDIR": str(folder),
-        "NOTIFY_SOCKET": manager.address,
-        "WATCHDOG_USEC": "1500000",
-    }
-    with (folder / "log").open("wb") as log:
+    with contextlib.ExitStack() as stack:
+        log = stack.enter_context((folder / "log").open("wb"))
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "gwcluster", "run", str(file), "--simulate"],
-            env=environ,
+            env={
+                **os.environ,
+                "HOME": str(folder),
+                "TMPDIR": stack.enter_context(tempfile.TemporaryDirectory()),  # paths of sockets are short
+                "NOTIFY_SOCKET": manager.address,
+                "WATCHDOG_USEC": "1500000",
+            },
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
         )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
 
 
 @pytest.mark.e2e
@@ -211,6 +212,27 @@ def test_a_real_cluster_is_ready_before_its_shards_are_and_pulses_until_it_stops
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
         assert manager.take()[-1] == "STOPPING=1"
+
+
+@pytest.mark.e2e
+def test_a_reload_is_told_from_its_beginning_to_its_end(tmp_path: Path, manager: Manager) -> None:
+    with ending_at_hangups(), simulated(tmp_path, manager) as process:
+        until(lambda: "STATUS=1 of 1 shards live" in manager.take(), "all shards", 60)
+        manager.got.clear()
+        process.send_signal(signal.SIGHUP)
+        until(lambda: "READY=1" in manager.take(), "the end of the reload")
+        said = [message.partition("=")[0] for message in manager.take() if message != "WATCHDOG=1"]
+        assert said == ["RELOADING", "READY"]
+
+
+@contextlib.contextmanager
+def ending_at_hangups() -> Iterator[None]:
+    """Have what is started meanwhile hear SIGHUP, also where these tests run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.e2e
