@@ -158,6 +158,7 @@ class Web:
         return as_json(self._watch.look())
 
     async def _history(self, _: web.BaseRequest) -> web.StreamResponse:
+        self._watch.look()
         return as_json(self._watch.history.document())
 
     async def _stream(self, request: web.BaseRequest) -> web.StreamResponse:

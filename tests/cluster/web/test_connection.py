@@ -166,6 +166,13 @@ def test_endless_headers_end_the_connection(server: Served) -> None:
     assert server.json("/healthz")[0] == 200
 
 
+def test_who_sends_more_than_anybody_may_is_cut_off() -> None:
+    with served(received_bytes=1000) as server, dial(server) as sock:
+        sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 2000 + b"\r\n\r\n")
+        assert rest(sock) == b""
+        assert server.json("/healthz")[0] == 200
+
+
 def test_a_body_that_is_too_long_is_refused_however_it_comes(server: Served) -> None:
     code, found = server.json("/api/restart", "POST", {"shard": 1, "x": "y" * 5000}, X_Gwcluster="operate")
     assert (code, found["error"]["code"]) == (413, "too_large")

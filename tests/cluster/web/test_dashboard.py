@@ -163,8 +163,9 @@ def test_a_restart_asks_first_and_then_posts(server: Served, shown: Page) -> Non
     shown.click("#restart-all")
     assert "all 16 shards" in shown.js("document.querySelector('#ask-title').textContent")
     shown.click("#ask-yes")
-    shown.until("!document.querySelector('#said').hidden")
+    shown.until("!document.querySelector('#ask').open")
     assert server.cluster.restarted == [(3, False), (None, True)]
+    assert not shown.js("document.querySelector('#said').hidden")
 
 
 def test_why_a_restart_is_refused_is_said(server: Served, chromium: ClientConnection) -> None:
@@ -245,6 +246,15 @@ def test_a_focus_stays_where_it_is_while_figures_change(server: Served, shown: P
         server.move(7, "live")
         shown.until(f"{cell(7)}.classList.contains('live')")
     assert focused(shown) == "7"
+    shown.js("document.querySelector('#changes button').focus()")
+    shown.js(
+        "globalThis.touched = []; new MutationObserver((all) => touched.push(...all))"
+        ".observe(document.querySelector('#cells'), {attributes: true, childList: true, subtree: true})"
+    )
+    server.cluster.changes = {"name": "another"}  # as good a sign as any that the page was drawn anew
+    shown.until("document.querySelector('#name').textContent === 'another'")
+    assert shown.js("document.activeElement.textContent") == "shard 7"
+    assert shown.js("touched.length") == 0, "no cell was touched, since none changed"
 
 
 def test_one_shard_is_shown_in_detail_with_ages_as_they_are_now(server: Served, shown: Page) -> None:
@@ -274,7 +284,13 @@ def test_when_the_stream_breaks_the_page_says_since_when_it_is_stale_and_recover
         with served(4) as server:
             shown.open(server.origin)
             port = server.port
+            shown.js(
+                "globalThis.staleAt = null; globalThis.leftAt = performance.now();"
+                " const line = document.querySelector('#stale'); new MutationObserver(() => {"
+                " if (!line.hidden) staleAt ??= performance.now() }).observe(line, {attributes: true})"
+            )
         shown.until("!document.querySelector('#stale').hidden")
+        assert shown.js("staleAt - leftAt") < 3000, "at once, not only when five seconds have passed"
         since = shown.js("document.querySelector('#stale').textContent")
         assert since.startswith("Stale since ")
         assert shown.js("document.body.classList.contains('is-stale')")

@@ -72,11 +72,14 @@ function learn(status) {
   samples = samples.filter((sample) => sample.at >= status.now - HOUR_S);
 }
 
+const name = (change) => `${change.shard} ${change.at} ${change.to}`;
+
 async function remember() {
   try {
     const answer = await fetch("/api/history");
     const told = await answer.json();
-    changes = told.changes;
+    const known = new Set(told.changes.map(name));
+    changes = [...told.changes, ...changes.filter((change) => !known.has(name(change)))]; // what came meanwhile
     leftOut = told.left_out;
     samples = told.samples;
     if (latest) show();
