@@ -340,6 +340,8 @@ def test_on_a_phone_nothing_sticks_out(chromium: ClientConnection, shards: int) 
         shown.click(".cell[data-shard='1']")
         shown.until("!document.querySelector('#detail').hidden")
         assert shown.js("document.documentElement.scrollWidth") == 320
+        lists = "[...document.querySelectorAll('.list')].filter((e) => e.scrollWidth > e.clientWidth).length"
+        assert shown.js(lists) == 0
         shown.click("#restart-one")
         right = shown.js("document.querySelector('#ask').getBoundingClientRect().right")
         assert right <= 320

@@ -169,11 +169,12 @@ def test_a_reader_that_left_is_forgotten(server: Served) -> None:
 
 def test_what_changed_is_told_to_who_comes_later(server: Served) -> None:
     until(lambda: server.json("/api/history")[1]["samples"], "a first look")
-    server.move(2, "backoff", "no network")
-    changes = until(lambda: server.json("/api/history")[1]["changes"], "a change")
-    assert [(one["shard"], one["from"], one["to"], one["reason"]) for one in changes] == [
-        (2, "live", "backoff", "no network")
-    ]
+    wanted = []
+    for before, state in (("live", "backoff"), ("backoff", "resuming"), ("resuming", "live")):
+        server.move(2, state, "as told")
+        wanted.append((2, before, state, "as told"))
+        changes = server.json("/api/history")[1]["changes"]  # at once, not at the next look
+        assert [(one["shard"], one["from"], one["to"], one["reason"]) for one in changes] == wanted
 
 
 def test_a_restart_is_handed_on(server: Served) -> None:
