@@ -335,7 +335,7 @@ def test_on_a_phone_nothing_sticks_out(chromium: ClientConnection, shards: int) 
     with served(shards) as server, page(chromium) as shown:
         shown.look_like(320, 640)
         shown.open(server.origin)
-        server.move(0, "failed", "a-reason-that-is-one-long-word" * 5)
+        server.move(0, "failed", "areasonthatisonelongword" * 5)
         shown.until("!document.querySelector('#trouble').hidden")
         shown.click(".cell[data-shard='1']")
         shown.until("!document.querySelector('#detail').hidden")
