@@ -59,6 +59,14 @@ def test_a_json_line_is_one_object_with_these_keys() -> None:
     }
 
 
+@pytest.mark.parametrize("log_format", FORMATS)
+def test_other_secrets_are_taken_out_like_the_token(log_format: LogFormat) -> None:
+    lines = said(log_format, lambda: log.warning("%s to %s", TOKEN, "https://example.com/hook"))
+    assert "[token] to [secret]" in lines[0]
+    lines = said(log_format, lambda: fail("https://example.com/hook"))
+    assert "example.com" not in "".join(lines)
+
+
 def test_a_traceback_is_part_of_its_json_object_and_lines_below_the_text() -> None:
     (line,) = said("json", lambda: fail("by nothing"))
     assert json.loads(line)["text"] == "it failed"

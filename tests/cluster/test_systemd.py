@@ -168,6 +168,13 @@ def test_the_order_is_ready_then_how_it_is_then_stopping(manager: Manager) -> No
     ]
 
 
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """A folder whose path leaves room for the sockets of a state folder within it."""
+    with tempfile.TemporaryDirectory(prefix="gw-") as folder:
+        yield Path(folder)
+
+
 @contextlib.contextmanager
 def simulated(folder: Path, manager: Manager) -> Iterator[subprocess.Popen[bytes]]:
     """A real `gwcluster run --simulate` of one shard with a watchdog of 1.5 s."""
@@ -176,33 +183,33 @@ def simulated(folder: Path, manager: Manager) -> Iterator[subprocess.Popen[bytes
         f"intents: [GUILDS]\nshards: {{count: 1}}\nevents: {{bind: 'ipc://{folder}/events'}}\n"
         f"requests: {{bind: 'ipc://{folder}/requests'}}\nhttp: {{bind: null}}\n"
     )
-    with contextlib.ExitStack() as stack:
-        log = stack.enter_context((folder / "log").open("wb"))
+    environ = {
+        **os.environ,
+        "HOME": str(folder),
+        "TMPDIR": str(folder),
+        "NOTIFY_SOCKET": manager.address,
+        "WATCHDOG_USEC": "1500000",
+    }
+    with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "gwcluster", "run", str(file), "--simulate"],
-            env={
-                **os.environ,
-                "HOME": str(folder),
-                "TMPDIR": stack.enter_context(tempfile.TemporaryDirectory()),  # paths of sockets are short
-                "NOTIFY_SOCKET": manager.address,
-                "WATCHDOG_USEC": "1500000",
-            },
+            env=environ,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
         )
-        try:
-            yield process
-        finally:
-            process.kill()
-            process.wait()
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
 
 
 @pytest.mark.e2e
 def test_a_real_cluster_is_ready_before_its_shards_are_and_pulses_until_it_stops(
-    tmp_path: Path, manager: Manager
+    short_folder: Path, manager: Manager
 ) -> None:
-    with simulated(tmp_path, manager) as process:
+    with simulated(short_folder, manager) as process:
         until(lambda: "READY=1" in manager.take(), "READY=1", 60)
         assert manager.take()[0] == "READY=1"
         assert not any("1 of 1" in message for message in manager.got)
@@ -215,8 +222,8 @@ def test_a_real_cluster_is_ready_before_its_shards_are_and_pulses_until_it_stops
 
 
 @pytest.mark.e2e
-def test_a_reload_is_told_from_its_beginning_to_its_end(tmp_path: Path, manager: Manager) -> None:
-    with ending_at_hangups(), simulated(tmp_path, manager) as process:
+def test_a_reload_is_told_from_its_beginning_to_its_end(short_folder: Path, manager: Manager) -> None:
+    with ending_at_hangups(), simulated(short_folder, manager) as process:
         until(lambda: "STATUS=1 of 1 shards live" in manager.take(), "all shards", 60)
         manager.got.clear()
         process.send_signal(signal.SIGHUP)
@@ -236,8 +243,8 @@ def ending_at_hangups() -> Iterator[None]:
 
 
 @pytest.mark.e2e
-def test_a_control_loop_that_stands_still_sends_no_pulse(tmp_path: Path, manager: Manager) -> None:
-    with simulated(tmp_path, manager) as process:
+def test_a_control_loop_that_stands_still_sends_no_pulse(short_folder: Path, manager: Manager) -> None:
+    with simulated(short_folder, manager) as process:
         until(lambda: "WATCHDOG=1" in manager.take(), "a pulse", 60)
         process.send_signal(signal.SIGSTOP)
         state = Path(f"/proc/{process.pid}/stat")

@@ -20,7 +20,9 @@ from gwcluster.board import Counts
 from gwcluster.identify.bootstrap import rest_session
 from gwcluster.notify.post import Messenger, Webhook, told
 from gwcluster.sight import Sight
-from support.cluster import Cluster, until
+from gwsimulator import Settings
+from support.cluster import Cluster, environment_of, running, until
+from support.discord import discord as simulator
 
 WELL = Sight(counts=Counts(ready=4, total=4, degraded=0, failed=0), live=frozenset(range(4)))
 FAILED = Sight(counts=Counts(ready=3, total=4, degraded=0, failed=1), failed={3: "died 6 times"})
@@ -216,6 +218,23 @@ def discord() -> Iterator[tuple[str, list[bytes]]]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@pytest.mark.e2e
+def test_no_worker_has_the_address_in_its_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WEBHOOK_URL", f"http://127.0.0.1:9/{SECRET}")
+    with (
+        simulator(Settings()) as sim,
+        running(tmp_path, sim.api, notify="\n  webhook: ${WEBHOOK_URL}") as cluster,
+    ):
+        cluster.wait_ready()
+        nursery, *workers = cluster.everything()[1:]
+        assert workers
+        for pid in (nursery, *workers):
+            assert b"PATH=" in environment_of(pid)
+            assert SECRET.encode() not in environment_of(pid)
 
 
 @pytest.mark.e2e
