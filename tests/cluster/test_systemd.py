@@ -200,6 +200,8 @@ def simulated(folder: Path, manager: Manager) -> Iterator[subprocess.Popen[bytes
         )
     try:
         yield process
+        process.terminate()  # in order, so that no worker makes its folder anew behind us
+        process.wait(20)
     finally:
         process.kill()
         process.wait()
