@@ -29,7 +29,7 @@ def shard_of(cluster: Any, shard: int) -> dict[str, Any]:
 
 
 def test_a_rolling_restart_of_16_shards_costs_no_identify_and_loses_nothing(tmp_path: Path) -> None:
-    settings = Settings(shards=16, guilds=64, rate=300.0, max_concurrency=16)
+    settings = Settings(shards=16, guilds=64, rate=60.0, max_concurrency=16)
     with (
         discord(settings) as sim,
         running(tmp_path, sim.api) as cluster,

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from gwworker.guilds import Guilds
+from support.scene import Scene, stage
 
 AT = 1_790_000_000.0
 
@@ -90,3 +91,23 @@ def test_what_is_no_guild_and_a_disk_that_refuses_change_nothing(tmp_path: Path)
         guilds.heard("GUILD_DELETE", payload)
     guilds.keep()
     assert guilds.count == 1
+
+
+def test_a_worker_counts_what_it_hands_out_and_tells_its_successor(tmp_path: Path) -> None:
+    async def play(scene: Scene) -> None:
+        def guilds() -> int | None:
+            pulse = scene.crew.board.views[0].pulse
+            return None if pulse is None else pulse.guilds
+
+        await scene.live()
+        await scene.until(lambda: guilds() == 2)
+        scene.sim.emit("GUILD_CREATE", {"id": "77"})
+        await scene.until(lambda: guilds() == 3)
+        scene.crew.restart(0)
+        await scene.until(lambda: guilds() is None)
+        await scene.until(lambda: guilds() == 3)
+        scene.sim.emit("GUILD_DELETE", {"id": "77"})
+        await scene.until(lambda: guilds() == 2)
+        assert len(scene.sim.ledger.identifies) == 1
+
+    stage(tmp_path, play)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+import zmq
 
 import gwcluster
 from gwcluster.client import BlockingSubscription, Event, Subscription
@@ -519,3 +520,69 @@ def test_no_thread_of_ours_is_started(small: SmallCluster) -> None:
         plain.status()
         subscription.poll(0.05)
         assert threading.active_count() == before
+
+
+class Hands:
+    """Restarts nothing, and remembers what it was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[int | str] = []
+
+    def restart(self, shard: int) -> str | None:
+        self.asked.append(shard)
+        return "the cluster is stopping" if shard else None
+
+    def restart_all(self) -> str | None:
+        self.asked.append("every")
+        return None
+
+    def roll(self) -> str | None:
+        self.asked.append("rolling")
+        return None
+
+
+def test_workers_are_restarted_and_a_refusal_says_why(small: SmallCluster) -> None:
+    small.operations.hands = hands = Hands()
+
+    async def go() -> None:
+        async with small.connect() as cluster:
+            await cluster.restart(0)
+            await cluster.restart(rolling=True)
+            await cluster.restart(every=True)
+            with pytest.raises(
+                gwcluster.RestartRefused, match="not_ready: the cluster is stopping"
+            ) as refused:
+                await cluster.restart(shard=1)
+            assert refused.value.code == "not_ready"
+            with pytest.raises(ValueError, match="needs one of"):
+                await cluster.restart()
+            with pytest.raises(ValueError, match="needs one of"):
+                await cluster.restart(0, rolling=True)
+
+    asyncio.run(go())
+    with small.connect() as plain:
+        plain.restart(0)
+        plain.restart(rolling=True)
+        with pytest.raises(gwcluster.RestartRefused, match="unknown_shard"):
+            plain.restart(7)
+    assert hands.asked == [0, "rolling", "every", 1, 0, "rolling"]
+
+
+def test_a_restart_whose_connection_is_lost_is_not_asked_for_twice(tmp_path: Path) -> None:
+    requests = f"ipc://{tmp_path / 'requests'}"
+
+    async def go() -> None:
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        router = context.socket(zmq.ROUTER)
+        router.bind(requests)
+        async with (
+            gwcluster.connect(events=f"ipc://{tmp_path / 'events'}", requests=requests) as cluster,
+            asyncio.timeout(SECONDS),
+        ):
+            waiting = asyncio.create_task(cluster.restart(0))
+            await asyncio.to_thread(until, lambda: router.poll(0), "the request")
+            context.destroy(linger=0)
+            with pytest.raises(gwcluster.NoAnswer, match="it may restart this or not"):
+                await waiting
+
+    asyncio.run(go())
