@@ -55,6 +55,7 @@ def status(*shards: dict[str, Any], **changes: Any) -> dict[str, Any]:
         "pid": 7,
         "started_at": NOW - 60.0,
         "now": NOW,
+        "shards": len(shards),
         "ready": sum(each["state"] == "live" and each["fresh"] for each in shards),
         "total": len(shards),
         "degraded": sum(each["degraded"] is not None for each in shards),

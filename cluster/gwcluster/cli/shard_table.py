@@ -51,7 +51,7 @@ def headline(status: dict[str, Any]) -> Text:
     line = Text.assemble(
         (str(status["name"]), "bold"),
         f"  gwcluster {status['version']}, process {status['pid']}, up {up}\n",
-        (f"{ready} of {total} shards are ready", "bold green" if ready == total else "bold yellow"),
+        (_ready(status), "bold green" if ready == total > 0 else "bold yellow"),
         *(f" · {count} {state}" for state, count in sorted(states.items())),
         (f" · {status['degraded']} degraded", "bold red") if status["degraded"] else "",
         f" · {number(status['events_per_s'])} events/s · {number(status['guilds'])} guilds",
@@ -63,6 +63,12 @@ def headline(status: dict[str, Any]) -> Text:
     elif (rolled := status["rolled"]) is not None and rolled["why"] is not None:
         line.append(f"\nrolling restart stopped after {_far(rolled)} shards: {plain(rolled['why'])}", "red")
     return line
+
+
+def _ready(status: dict[str, Any]) -> str:
+    if status["shards"] is None:
+        return "the shards aren't known yet: Discord hasn't answered"
+    return f"{status['ready']} of {status['total']} shards are ready"
 
 
 def _memory(status: dict[str, Any]) -> float | None:

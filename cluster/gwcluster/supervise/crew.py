@@ -248,7 +248,8 @@ class Crew:
             log.info("rolling restart: all %d shards run on the new nursery", rolling.total)
             return
         left = rolling.total - rolling.done
-        log.error("rolling restart stopped after %d of %d shards: %s", rolling.done, rolling.total, why)
+        level = logging.INFO if self.supervisor.draining else logging.ERROR
+        log.log(level, "rolling restart stopped after %d of %d shards: %s", rolling.done, rolling.total, why)
         if rolling.proven:
             self._nurseries.settle()
             log.warning("%d shards go on with their old workers; restart --rolling replaces them, too", left)

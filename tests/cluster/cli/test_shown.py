@@ -120,7 +120,9 @@ def test_the_headline_has_the_totals_and_how_a_rolling_restart_goes() -> None:
     rolled = {"done": 1, "total": 3, "why": "shard 2 failed: why", "at": NOW}
     said = "rolling restart stopped after 1 of 3 shards: shard 2 failed: why"
     assert str(headline(status(shard(0), rolled=rolled))).endswith(said)
-    assert "Discord hasn't told yet" in str(headline(status(identifies=None)))
+    told = str(headline(status(identifies=None, shards=None)))
+    assert "Discord hasn't told yet" in told
+    assert "the shards aren't known yet" in told
 
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (200, 60), (40, 12)])
