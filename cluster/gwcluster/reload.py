@@ -25,7 +25,7 @@ async def read_again(old: Config, load: Callable[[], Config]) -> Config | None:
     try:
         new = await asyncio.to_thread(load)
     except ConfigError as error:
-        log.error("the configuration isn't reloaded, all stays as it is:\n%s", error)
+        log.error("the configuration isn't reloaded, all stays as it is: %s", error)
         return None
     found = changes(old, new)
     for key in found.never:
