@@ -52,6 +52,7 @@ def main() -> None:
     )
     parser.add_argument("--keep", type=Path, help="keep logs, notes and cursors in this folder")
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what it started is to end with it
     if given.keep is not None:
         given.keep.mkdir(parents=True, exist_ok=True)
         sys.exit(Run(given, given.keep.absolute()).run())
