@@ -54,6 +54,7 @@ def test_what_is_unjudged_asks_for_the_invariants() -> None:
 
 
 EXCUSED: Final = {
+    "e2e/test_dashboard.py": {"I7"},  # a worker is stopped, to see that its shard isn't shown as good
     "e2e/test_disk_trouble.py": {"I7", "I8"},  # a log that can't be written, or that is gone
     "examples/test_discordpy_feed.py": {"I8"},  # logs that expire soon, and removed ones
     "faults/test_dials.py": {"I5"},  # there is no resume host that could be named

@@ -19,6 +19,7 @@ import pytest
 from gwcluster.board import Counts
 from gwcluster.sight import Sight
 from gwcluster.systemd import Systemd, told, without_ours
+from support import hangups
 from support.cluster import until
 
 
@@ -225,23 +226,13 @@ def test_a_real_cluster_is_ready_before_its_shards_are_and_pulses_until_it_stops
 
 @pytest.mark.e2e
 def test_a_reload_is_told_from_its_beginning_to_its_end(short_folder: Path, manager: Manager) -> None:
-    with ending_at_hangups(), simulated(short_folder, manager) as process:
+    with hangups.heard(), simulated(short_folder, manager) as process:
         until(lambda: "STATUS=1 of 1 shards live" in manager.take(), "all shards", 60)
         manager.got.clear()
         process.send_signal(signal.SIGHUP)
         until(lambda: "READY=1" in manager.take(), "the end of the reload")
         said = [message.partition("=")[0] for message in manager.take() if message != "WATCHDOG=1"]
         assert said == ["RELOADING", "READY"]
-
-
-@contextlib.contextmanager
-def ending_at_hangups() -> Iterator[None]:
-    """Have what is started meanwhile hear SIGHUP, also where these tests run under nohup."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.e2e

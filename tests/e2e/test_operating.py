@@ -13,6 +13,7 @@ import pytest
 
 from gwcluster import connect
 from gwsimulator import Settings
+from support import hangups
 from support.cluster import Cluster, children, is_alive, kill, running, subscribed, until
 from support.discord import discord
 
@@ -137,6 +138,7 @@ def test_sighup_takes_what_can_change_and_says_what_can_not_and_a_broken_file_ch
     tmp_path: Path,
 ) -> None:
     with (
+        hangups.heard(),
         discord(Settings(shards=1, guilds=2, rate=20.0)) as sim,
         running(tmp_path, sim.api, supervision="{restarts: 5}") as cluster,
         connect(cluster.file) as asked,

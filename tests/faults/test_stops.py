@@ -13,7 +13,6 @@ import os
 import signal
 import ssl
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +20,7 @@ import pytest
 from gwcluster.log import Reader
 from gwsimulator import Settings, ThreadedSimulator
 from gwworker.gateway_link import GatewayLink
+from support import hangups
 from support.cluster import Cluster, is_alive, kill, running, until
 from support.discord import discord
 from support.happenings import emit
@@ -208,7 +208,7 @@ def test_f79_f80_no_signal_to_a_worker_or_to_all_ends_a_session(tmp_path: Path) 
     signals = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGABRT, signal.SIGKILL]
     count = len(signals)
     chosen = Settings(shards=count, guilds=count, max_concurrency=count, rate=20.0)
-    with hangups_end_processes(), discord(chosen) as sim, running(tmp_path, sim.api) as cluster:
+    with hangups.heard(), discord(chosen) as sim, running(tmp_path, sim.api) as cluster:
         cluster.wait_ready()
         workers = cluster.workers(count)
         for shard, one in enumerate(signals):
@@ -221,16 +221,6 @@ def test_f79_f80_no_signal_to_a_worker_or_to_all_ends_a_session(tmp_path: Path) 
         assert {1000, 1001} & our_closes(sim) == set()
         assert {one.outcome for one in sim.ledger.resumes} == {"resumed"}
         assert len(sim.ledger.identifies) == count
-
-
-@contextlib.contextmanager
-def hangups_end_processes() -> Iterator[None]:
-    """Have what is started meanwhile die of SIGHUP, also where these tests run under nohup."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGHUP, before)
 
 
 def all_attached(sim: ThreadedSimulator, count: int) -> bool:
