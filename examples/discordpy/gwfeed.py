@@ -79,7 +79,9 @@ async def start(
     if api is not None:
         Route.BASE = api
     addresses = find(file, events, requests)
-    connection = gwcluster.connect(events=addresses.events, requests=addresses.requests)
+    connection = gwcluster.connect(
+        events=addresses.events, requests=addresses.requests, curve=addresses.curve
+    )
     async with bot, connection as cluster:
         await bot.login(token)
         ids, count = await _shards(cluster)
@@ -103,6 +105,8 @@ async def start(
                 if event.name.startswith("GWCLUSTER_"):
                     bot.dispatch(event.name.lower(), event)
                 else:
+                    if event.name == "GUILD_MEMBERS_CHUNK":
+                        await sockets[event.shard].asked(event.data.get("nonce"))
                     sockets[event.shard].read(event.payload)
                 if event.name == "GWCLUSTER_GAP":
                     _log.warning("events may be missing: %s", event.data)
@@ -127,6 +131,7 @@ class Socket(DiscordWebSocket):
         self.token = bot.http.token
         self.gateway = self.DEFAULT_GATEWAY
         self._cluster = cluster
+        self._questions: dict[str, asyncio.Event] = {}
         self._closed = False
         self._debug = bot._enable_debug_events
         self._dispatch = bot.dispatch
@@ -175,6 +180,27 @@ class Socket(DiscordWebSocket):
         if self._debug:
             self._dispatch("socket_raw_send", data)
         payload = json.loads(data)
+        nonce = payload["d"].get("nonce") if payload["op"] == self.REQUEST_MEMBERS else None
+        if nonce is None:
+            await self._deliver(payload)
+            return
+        told = self._questions[nonce] = asyncio.Event()
+        try:
+            await self._deliver(payload)
+        finally:
+            del self._questions[nonce]
+            told.set()
+
+    async def asked(self, nonce: object) -> None:
+        """Return when whoever asked for members knows that this was sent, and waits for the answer.
+
+        An answer comes by another way than the word that the question was sent, and may be faster.
+        """
+        if isinstance(nonce, str) and (told := self._questions.get(nonce)) is not None:
+            await told.wait()
+        await asyncio.sleep(0)  # discord.py begins to wait in a task of its own
+
+    async def _deliver(self, payload: dict[str, Any]) -> None:
         give_up_at = self.loop.time() + PATIENCE_S
         while True:
             try:

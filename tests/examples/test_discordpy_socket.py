@@ -79,6 +79,40 @@ def test_what_is_refused_for_good_or_for_long_is_an_error_of_the_caller(retry_af
     assert cluster.sent == []
 
 
+def test_an_answer_that_is_faster_than_the_word_that_it_was_asked_for_waits_for_that() -> None:
+    class Slow(FakeCluster):
+        async def send(self, payload: dict[str, Any], *, shard: int) -> None:
+            await word.wait()
+            await super().send(payload, shard=shard)
+
+    word = asyncio.Event()
+    order: list[str] = []
+
+    async def scene(socket: Callable[..., gwfeed.Socket]) -> None:
+        one = socket(auto_bot(), Slow())
+
+        async def ask() -> None:
+            await one.send_as_json({"op": 8, "d": {"nonce": "n1"}})
+            order.append("asked")
+
+        async def answer(nonce: object) -> None:
+            await one.asked(nonce)
+            order.append(f"answer {nonce}")
+
+        asking = asyncio.create_task(ask())
+        await asyncio.sleep(0)
+        await answer("n2")
+        await answer(None)
+        answering = asyncio.create_task(answer("n1"))
+        await asyncio.sleep(0)
+        word.set()
+        await asyncio.gather(asking, answering)
+        await answer("n1")
+
+    play(scene)
+    assert order == ["answer n2", "answer None", "asked", "answer n1", "answer n1"]
+
+
 def test_what_discord_py_stumbles_over_is_told_and_the_next_event_is_read(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
