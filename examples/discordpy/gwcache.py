@@ -20,6 +20,7 @@ import zmq
 import zmq.asyncio
 from discord.http import Route
 
+import gwcluster
 from gwcluster.client.cursor import Cursor
 from gwcluster.client.place import Place, Step
 
@@ -49,11 +50,15 @@ class Cache:
     Args:
         requests: ZeroMQ address of the cluster's `requests.bind`.
         shards: the bot's shard count.
+        curve: the keys, if the cluster asks for any.
     """
 
-    def __init__(self, bot: discord.Client, requests: str, shards: int) -> None:
+    def __init__(
+        self, bot: discord.Client, requests: str, shards: int, curve: gwcluster.Curve | None = None
+    ) -> None:
         self._bot = bot
         self._requests = requests
+        self._curve = curve
         self._shards = shards
         self._guilds: list[int] | None = None
 
@@ -120,6 +125,10 @@ class Cache:
         while True:
             with zmq.asyncio.Context.instance().socket(zmq.REQ) as req:
                 req.linger = 0
+                if self._curve is not None:
+                    req.curve_serverkey = self._curve.server_key.encode("ascii")
+                    req.curve_publickey = self._curve.public_key.encode("ascii")
+                    req.curve_secretkey = self._curve.secret_key.encode("ascii")
                 req.connect(self._requests)
                 await req.send(msgpack.packb({"v": 1, "op": "replay", **keys}))
                 answer = msgpack.unpackb(await req.recv()) if await req.poll(ANSWER_MS) else None

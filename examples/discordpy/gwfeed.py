@@ -88,7 +88,7 @@ async def start(
         ids = [shard for shard in ids if shards is None or shard in set(shards)]
         sockets = {shard: Socket(bot, cluster, shard, count) for shard in ids}
         _attach(bot, sockets, count)
-        cache = Cache(bot, addresses.requests, count)
+        cache = Cache(bot, addresses.requests, count, addresses.curve)
         for shard, place in (await cache.places(cursor, ids)).items():
             async for payload in cache.fill(shard, place):
                 sockets[shard].read(payload, loud=False)
