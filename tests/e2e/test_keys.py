@@ -62,7 +62,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         yield Place(cluster, keys)
         assert cluster.stop() == 0
         secrets = {read_secret(path).secret_key or b"" for path in keys.folder.glob("*.key_secret")}
-        assert len(secrets) > 1
+        assert secrets
         for secret in secrets:
             assert all(secret not in written for written in cluster.left_behind())
 

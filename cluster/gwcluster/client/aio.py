@@ -20,7 +20,7 @@ from gwcluster.client.entry import EVENTS, Entry
 from gwcluster.client.event import Event
 from gwcluster.client.following import Following
 from gwcluster.client.keys import KeyRefused
-from gwcluster.client.line import Line, Socket, connected, has_news
+from gwcluster.client.line import Line, Socket, has_news, monitored
 from gwcluster.client.refused import (
     ANSWER_S,
     SEND_S,
@@ -240,8 +240,9 @@ class Requests:
 
     def __init__(self, context: zmq.Context[Socket], addresses: Addresses) -> None:
         self._address = addresses.requests
-        self._dealer = connected(context, zmq.DEALER, addresses.requests, addresses.curve)
-        self._monitor: Socket = self._dealer.get_monitor_socket(zmq.EVENT_DISCONNECTED | EVENTS)
+        self._dealer, self._monitor = monitored(
+            context, zmq.DEALER, addresses.requests, addresses.curve, zmq.EVENT_DISCONNECTED | EVENTS
+        )
         self._entry = Entry(addresses.requests, has_key=addresses.curve is not None)
         self._refused: KeyRefused | None = None
         self._watch = Watch((self._dealer, self._monitor), self._look)

@@ -18,7 +18,7 @@ from gwcluster.client.entry import EVENTS, Entry
 from gwcluster.client.event import Event
 from gwcluster.client.following import Following
 from gwcluster.client.keys import KeyRefused
-from gwcluster.client.line import Line, Socket, connected, has_news
+from gwcluster.client.line import Line, Socket, has_news, monitored
 from gwcluster.client.refused import (
     ANSWER_S,
     SEND_S,
@@ -114,8 +114,9 @@ class BlockingCluster:
     def __init__(self, addresses: Addresses) -> None:
         self._addresses = addresses
         self._context: zmq.Context[Socket] = zmq.Context(1)
-        self._dealer = connected(self._context, zmq.DEALER, addresses.requests, addresses.curve)
-        self._monitor: Socket = self._dealer.get_monitor_socket(EVENTS)
+        self._dealer, self._monitor = monitored(
+            self._context, zmq.DEALER, addresses.requests, addresses.curve, EVENTS
+        )
         self._entry = Entry(addresses.requests, has_key=addresses.curve is not None)
         self._refused: KeyRefused | None = None
         self._poller = zmq.Poller()

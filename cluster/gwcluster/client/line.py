@@ -32,6 +32,22 @@ Socket = zmq.Socket[bytes]
 
 def connected(context: zmq.Context[Socket], kind: int, address: str, curve: Curve | None) -> Socket:
     """Return a socket that connects to `address`, again and again, and waits for nobody when it is closed."""
+    socket = _prepared(context, kind, curve)
+    socket.connect(address)
+    return socket
+
+
+def monitored(
+    context: zmq.Context[Socket], kind: int, address: str, curve: Curve | None, events: int
+) -> tuple[Socket, Socket]:
+    """Return such a socket, and its monitor, which misses none of these events: it was there first."""
+    socket = _prepared(context, kind, curve)
+    monitor: Socket = socket.get_monitor_socket(events)
+    socket.connect(address)
+    return socket, monitor
+
+
+def _prepared(context: zmq.Context[Socket], kind: int, curve: Curve | None) -> Socket:
     socket = context.socket(kind)
     socket.linger = 0
     socket.rcvhwm = _RECEIVE_HIGH_WATER_MARK
@@ -45,7 +61,6 @@ def connected(context: zmq.Context[Socket], kind: int, address: str, curve: Curv
         socket.curve_serverkey = curve.server_key.encode("ascii")
         socket.curve_publickey = curve.public_key.encode("ascii")
         socket.curve_secretkey = curve.secret_key.encode("ascii")
-    socket.connect(address)
     return socket
 
 
@@ -75,8 +90,7 @@ class Line:
     ) -> None:
         self._following = following
         self._clock = clock
-        self._sub = connected(context, zmq.SUB, addresses.events, addresses.curve)
-        self._monitor: Socket = self._sub.get_monitor_socket(EVENTS)
+        self._sub, self._monitor = monitored(context, zmq.SUB, addresses.events, addresses.curve, EVENTS)
         self._entry = Entry(addresses.events, has_key=addresses.curve is not None)
         for prefix in following.wanted.prefixes:
             self._sub.subscribe(prefix)
