@@ -11,12 +11,12 @@ import zmq
 
 
 class Lossy:
-    """Hands on what is published, but not every event of some names; all else it hands on.
+    """Hands on what is published, but not every message of some names; all else it hands on.
 
     Args:
         events: the cluster's address.
         address: where subscribers find this.
-        names: the names of which it loses some.
+        names: the names of which it loses some; None: of all, also of notices.
         share: how much of those, from 0 to 1.
         seed: of the dice.
 
@@ -25,12 +25,12 @@ class Lossy:
     """
 
     def __init__(
-        self, events: str, address: str, names: Collection[str], *, share: float = 0.3, seed: int = 7
+        self, events: str, address: str, names: Collection[str] | None, *, share: float = 0.3, seed: int = 7
     ) -> None:
         self.address = address
         self.lost = 0
         self._events = events
-        self._names = frozenset(name.encode() for name in names)
+        self._names = None if names is None else frozenset(name.encode() for name in names)
         self._share = share
         self._dice = random.Random(seed)
         self._over = threading.Event()
@@ -56,7 +56,7 @@ class Lossy:
                 if sub.poll(50):
                     frames = sub.recv_multipart()
                     name = frames[0].partition(b".")[0]
-                    if name in self._names and self._dice.random() < self._share:
+                    if (self._names is None or name in self._names) and self._dice.random() < self._share:
                         self.lost += 1
                     else:
                         pub.send_multipart(frames)

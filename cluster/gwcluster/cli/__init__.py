@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Final
 
 import click
 
+from gwcluster.cli.lazy import LazyGroup
 from gwcluster.errors import GwclusterError
 from gwcluster.wire.exits import Exit
 
@@ -27,25 +27,11 @@ COMMANDS: Final = {
 """Each command and its line in `--help`; its module here has the same name and holds it as `command`."""
 
 
-class Commands(click.Group):
-    """A group whose commands are imported when they are used."""
+class Commands(LazyGroup):
+    """All commands."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        """Return the commands' names in the order of `COMMANDS`."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Import and return a command, None if there is none of that name."""
-        if cmd_name not in COMMANDS:
-            return None
-        command = importlib.import_module(f"gwcluster.cli.{cmd_name}").command
-        assert isinstance(command, click.Command), f"gwcluster.cli.{cmd_name}.command is no command"
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """Write the list of commands without importing any."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+    package = "gwcluster.cli"
+    lines = COMMANDS
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command; an error of ours is printed to stderr and becomes an exit status."""

@@ -15,12 +15,11 @@ import zmq
 from zmq.utils.monitor import parse_monitor_message
 
 from gwcluster.client.addresses import Addresses
-from gwcluster.client.cursor import Cursor, finisher
 from gwcluster.client.entry import EVENTS, Entry
 from gwcluster.client.event import Event
-from gwcluster.client.following import Following
+from gwcluster.client.feed import Feed
 from gwcluster.client.keys import KeyRefused
-from gwcluster.client.line import Line, Socket, has_news, monitored
+from gwcluster.client.line import Socket, has_news, monitored
 from gwcluster.client.refused import (
     ANSWER_S,
     SEND_S,
@@ -59,23 +58,11 @@ class Subscription(AsyncIterator[Event]):
     """Events of a cluster, one after the other, until it is closed; what `Cluster.subscribe` returns."""
 
     def __init__(
-        self, context: zmq.Context[Socket], addresses: Addresses, wanted: Wanted, cursor: Cursor | None
+        self, context: zmq.Context[Socket], addresses: Addresses, wanted: Wanted, cursor: Path | None
     ) -> None:
-        self._cursor = cursor
-        self._following = Following(
-            wanted,
-            {} if cursor is None else cursor.places,
-            finished=finisher(cursor),
-            wall=time.time,
-            now=time.monotonic(),
-        )
-        self._line = Line(
-            context,
-            addresses,
-            following=self._following,
-            clock=time.monotonic,
-        )
         self._loop = asyncio.get_running_loop()
+        self._feed = Feed(context, addresses, wanted, cursor, wall=time.time, clock=time.monotonic)
+        self._following, self._line = self._feed.following, self._feed.line
         self._watch = Watch(self._line.sockets, self._look)
         self._timer: asyncio.TimerHandle | None = None
         self._news = asyncio.Event()
@@ -121,9 +108,7 @@ class Subscription(AsyncIterator[Event]):
         if self._timer is not None:
             self._timer.cancel()
         self._watch.close()
-        self._line.close()
-        if self._cursor is not None:
-            self._cursor.close()
+        self._feed.close()
 
     def _look(self) -> None:
         if self._closed:
@@ -169,13 +154,8 @@ class Cluster:
             CursorError: the cursor can't be used, or another process uses it.
         """
         wanted = Wanted(names, shards)
-        opened = None if cursor is None else Cursor(Path(cursor))
-        try:
-            subscription = Subscription(self._context, self._addresses, wanted, opened)
-        except BaseException:
-            if opened is not None:
-                opened.close()
-            raise
+        path = None if cursor is None else Path(cursor)
+        subscription = Subscription(self._context, self._addresses, wanted, path)
         self._subscriptions.append(subscription)
         return subscription
 

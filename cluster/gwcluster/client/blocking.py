@@ -13,12 +13,11 @@ import zmq
 from zmq.utils.monitor import parse_monitor_message
 
 from gwcluster.client.addresses import Addresses
-from gwcluster.client.cursor import Cursor, finisher
 from gwcluster.client.entry import EVENTS, Entry
 from gwcluster.client.event import Event
-from gwcluster.client.following import Following
+from gwcluster.client.feed import Feed
 from gwcluster.client.keys import KeyRefused
-from gwcluster.client.line import Line, Socket, has_news, monitored
+from gwcluster.client.line import Socket, has_news, monitored
 from gwcluster.client.refused import (
     ANSWER_S,
     SEND_S,
@@ -41,22 +40,10 @@ class BlockingSubscription(Iterator[Event]):
     """
 
     def __init__(
-        self, context: zmq.Context[Socket], addresses: Addresses, wanted: Wanted, cursor: Cursor | None
+        self, context: zmq.Context[Socket], addresses: Addresses, wanted: Wanted, cursor: Path | None
     ) -> None:
-        self._cursor = cursor
-        self._following = Following(
-            wanted,
-            {} if cursor is None else cursor.places,
-            finished=finisher(cursor),
-            wall=time.time,
-            now=time.monotonic(),
-        )
-        self._line = Line(
-            context,
-            addresses,
-            following=self._following,
-            clock=time.monotonic,
-        )
+        self._feed = Feed(context, addresses, wanted, cursor, wall=time.time, clock=time.monotonic)
+        self._following, self._line = self._feed.following, self._feed.line
         self._poller = zmq.Poller()
         for socket in self._line.sockets:
             self._poller.register(socket, zmq.POLLIN)
@@ -103,9 +90,7 @@ class BlockingSubscription(Iterator[Event]):
         if self._closed:
             return
         self._closed = True
-        self._line.close()
-        if self._cursor is not None:
-            self._cursor.close()
+        self._feed.close()
 
 
 class BlockingCluster:
@@ -133,13 +118,8 @@ class BlockingCluster:
     ) -> BlockingSubscription:
         """Return the events of these names, to be iterated over with `for`; see `aio.Cluster.subscribe`."""
         wanted = Wanted(names, shards)
-        opened = None if cursor is None else Cursor(Path(cursor))
-        try:
-            subscription = BlockingSubscription(self._context, self._addresses, wanted, opened)
-        except BaseException:
-            if opened is not None:
-                opened.close()
-            raise
+        path = None if cursor is None else Path(cursor)
+        subscription = BlockingSubscription(self._context, self._addresses, wanted, path)
         self._subscriptions.append(subscription)
         return subscription
 

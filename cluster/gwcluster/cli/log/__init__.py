@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import Final
+from collections.abc import Mapping
+from typing import ClassVar
 
 import click
 
-_COMMANDS: Final = {
-    "verify": "Say whether logs are whole, and what it means if not.",
-    "dump": "Print what is in logs.",
-}
+from gwcluster.cli.lazy import LazyGroup
 
 
-class _Commands(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        if cmd_name not in _COMMANDS:
-            return None
-        found = importlib.import_module(f"gwcluster.cli.log.{cmd_name}").command
-        assert isinstance(found, click.Command), f"gwcluster.cli.log.{cmd_name}.command is no command"
-        return found
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        with formatter.section("Commands"):
-            formatter.write_dl(list(_COMMANDS.items()))
+class _Commands(LazyGroup):
+    package = "gwcluster.cli.log"
+    lines: ClassVar[Mapping[str, str]] = {
+        "verify": "Say whether logs are whole, and what it means if not.",
+        "dump": "Print what is in logs.",
+    }
 
 
 @click.group(cls=_Commands)
