@@ -29,6 +29,9 @@ from gwcluster.wire.events import parse_topic
 from gwcluster.wire.notices import SHARD_STATE
 
 PULL_HIGH_WATER_MARK: Final = 10_000
+CONNECTING_AT_ONCE: Final = 4_096
+"""Workers that may be waiting to be let in; the system's own limit (`net.core.somaxconn`) may be lower."""
+
 LINGER_MS: Final = 1_000
 """How long a subscriber that is behind may hold up our exit."""
 
@@ -85,6 +88,7 @@ class Fanin:
         self._echo = zmq.asyncio.Context.shadow(self._context).socket(zmq.SUB)
         try:
             pull.rcvhwm = PULL_HIGH_WATER_MARK
+            pull.backlog = CONNECTING_AT_ONCE
             pull.linger = self._push.linger = self._echo.linger = 0
             pub.sndhwm = high_water_mark
             pub.maxmsgsize, pub.handshake_ivl = MAX_TOPIC_BYTES, HANDSHAKE_MS

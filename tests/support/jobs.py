@@ -25,7 +25,7 @@ def job(**changed: Any) -> Job:
         "include": None,
         "exclude": [],
         "folder": "nowhere",
-        "fanin": "tcp://127.0.0.1:9",
+        "fanin": "ipc:///nowhere/fanin",
         "retention_bytes": 64 << 20,
         "retention_age_s": 3600.0,
     }

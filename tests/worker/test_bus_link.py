@@ -2,156 +2,248 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 import zmq
 
 from gwcluster.wire.control import AskPermit, Message, Permit, PermitUsed, Pulse, Refused, Unframer, encode
+from gwworker import bus_link
 from gwworker.bus_link import Control, Fanin
 
-ENDPOINT = "inproc://fanin"
 Frames = tuple[bytes, bytes, bytes]
 WRONG_FIELD = encode(Permit(1.0)).replace(b"until", b"since")
 PULSE = Pulse(1, 0, 0, 0, 0, None, None, None, 0, 0, 1, 0, None)
 
 
-@pytest.fixture
-def context() -> Iterator[zmq.Context[zmq.Socket[bytes]]]:
-    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    yield context
-    context.destroy(linger=0)
+@dataclass
+class Coordinator:
+    """A real PULL socket that a `Fanin` may connect to, once it listens."""
+
+    path: Path
+    context: zmq.Context[zmq.Socket[bytes]] = field(default_factory=zmq.Context)
+
+    def listen(self, high_water_mark: int = 1) -> None:
+        self.pull = self.context.socket(zmq.PULL)
+        self.pull.rcvhwm = high_water_mark
+        self.pull.bind(f"ipc://{self.path}")
+
+    def hang_up(self) -> None:
+        self.pull.close(0)
+        self.path.unlink(missing_ok=True)
+
+    async def headers(self, count: int) -> list[bytes]:
+        """Return the headers of the next events."""
+        return [event[1] for event in await self.events(count)]
+
+    async def events(self, count: int) -> list[Frames]:
+        got: list[Frames] = []
+        async with asyncio.timeout(5.0):
+            while len(got) < count:
+                try:
+                    topic, header, payload = self.pull.recv_multipart(zmq.DONTWAIT)
+                    got.append((topic, header, payload))
+                except zmq.Again:
+                    await asyncio.sleep(0.001)
+        return got
 
 
 @pytest.fixture
-def coordinator(context: zmq.Context[zmq.Socket[bytes]]) -> zmq.Socket[bytes]:
-    pull = context.socket(zmq.PULL)
-    pull.rcvhwm = 1
-    pull.rcvtimeo = 1000
-    pull.bind(ENDPOINT)
-    return pull
+def coordinator(tmp_path: Path) -> Iterator[Coordinator]:
+    coordinator = Coordinator(tmp_path / "fanin")
+    yield coordinator
+    coordinator.context.destroy(linger=0)
 
 
 def event(n: int, size: int = 10) -> Frames:
     return b"A.3.", b"header %d" % n, b"x" * size
 
 
+def headers(numbers: Iterable[int]) -> list[bytes]:
+    return [b"header %d" % n for n in numbers]
+
+
 def run(main: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(main, 10.0))
+    uvloop.run(asyncio.wait_for(main, 10.0))
+
+
+async def connected(coordinator: Coordinator, *, high_water_mark: int = 1, **bounds: int) -> Fanin:
+    coordinator.listen(high_water_mark)
+    fanin = Fanin(str(coordinator.path), **bounds)
+    async with asyncio.timeout(5.0):
+        while not fanin._ready:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+    return fanin
 
 
 # Fan-in
 
 
-def test_an_event_arrives_as_its_three_frames(
-    context: zmq.Context[zmq.Socket[bytes]], coordinator: zmq.Socket[bytes]
-) -> None:
+def test_an_event_arrives_as_its_three_frames(coordinator: Coordinator) -> None:
     async def main() -> None:
-        fanin = Fanin(context, ENDPOINT)
-        fanin.push([event(1), event(2)])
-        assert coordinator.recv_multipart() == list(event(1))
-        assert coordinator.recv_multipart() == list(event(2))
+        fanin = await connected(coordinator)
+        fanin.push([event(1), event(2, 300)])
+        assert await coordinator.events(2) == [event(1), event(2, 300)]
+        await fanin.close()
+
+    run(main())
+
+
+def test_events_from_before_the_coordinator_listens_arrive_first(coordinator: Coordinator) -> None:
+    async def main() -> None:
+        fanin = Fanin(str(coordinator.path))
+        fanin.push([event(1)])
+        fanin.push([event(2)])
+        await asyncio.sleep(0.01)
+        coordinator.listen()
+        assert await coordinator.headers(2) == headers([1, 2])
+        fanin.push([event(3)])
+        assert await coordinator.headers(1) == headers([3])
         await fanin.close()
 
     run(main())
 
 
 def test_a_coordinator_that_does_not_read_is_never_waited_for_and_gets_all_in_order_later(
-    context: zmq.Context[zmq.Socket[bytes]], coordinator: zmq.Socket[bytes]
+    coordinator: Coordinator,
 ) -> None:
     async def main() -> None:
-        fanin = Fanin(context, ENDPOINT)
-        began = time.monotonic()
+        fanin = await connected(coordinator)
         for n in range(3000):
-            fanin.push([event(n)])
-        assert time.monotonic() - began < 1.0
+            fanin.push([event(n, 1000)])
         assert fanin.unpushed == 0
-        got: list[bytes] = []
-        while len(got) < 3000:
-            try:
-                got.append(coordinator.recv_multipart(zmq.DONTWAIT)[1])
-            except zmq.Again:
-                await asyncio.sleep(0.001)
-        assert got == [b"header %d" % n for n in range(3000)]
+        assert await coordinator.headers(3000) == headers(range(3000))
         await fanin.close()
 
     run(main())
 
 
-def test_an_event_does_not_overtake_those_that_wait_when_there_is_room_again(
-    context: zmq.Context[zmq.Socket[bytes]], coordinator: zmq.Socket[bytes]
-) -> None:
+def test_what_waits_is_bounded_in_bytes_and_what_finds_no_room_is_counted(coordinator: Coordinator) -> None:
     async def main() -> None:
-        fanin = Fanin(context, ENDPOINT)
-        fanin.push(event(n) for n in range(1500))
-        got = [coordinator.recv_multipart()[1] for _ in range(1000)]
-        fanin.push([event(1500)])
-        got += [coordinator.recv_multipart()[1] for _ in range(501)]
-        assert got == [b"header %d" % n for n in range(1501)]
-        await fanin.close()
-
-    run(main())
-
-
-def test_what_waits_is_bounded_in_bytes_and_what_finds_no_room_is_counted(
-    context: zmq.Context[zmq.Socket[bytes]], coordinator: zmq.Socket[bytes]
-) -> None:
-    async def main() -> None:
-        fanin = Fanin(context, ENDPOINT, backlog_bytes=1000)
+        fanin = await connected(coordinator, backlog_bytes=10_000)
         n = 0
         while not fanin.unpushed:
-            fanin.push([event(n, 100)])
+            fanin.push([event(n, 1000)])
+            await asyncio.sleep(0)
             n += 1
-        fanin.push([event(n, 100)])
-        assert fanin.unpushed == 2
-        got: list[bytes] = []
-        while len(got) < n - 1:
-            try:
-                got.append(coordinator.recv_multipart(zmq.DONTWAIT)[1])
-            except zmq.Again:
-                await asyncio.sleep(0.001)
+        assert fanin._transport is not None
+        assert fanin._transport.get_write_buffer_size() <= 10_000
+        fanin.push([event(n, 1000), event(n + 1, 1000)])
+        assert fanin.unpushed == 3
+        assert await coordinator.headers(n - 1) == headers(range(n - 1))
         fanin.push([event(99_999, 100)])
-        assert coordinator.recv_multipart()[1] == b"header 99999", "there is room again"
-        assert fanin.unpushed == 2
-        assert got == [b"header %d" % sent for sent in range(n - 1)]
+        assert await coordinator.headers(1) == headers([99_999]), "there is room again"
+        assert fanin.unpushed == 3
         await fanin.close()
 
     run(main())
 
 
-def test_closing_lets_what_waits_go_out_first(
-    context: zmq.Context[zmq.Socket[bytes]], coordinator: zmq.Socket[bytes]
-) -> None:
+def test_what_waits_for_a_coordinator_that_is_not_there_yet_is_bounded_too(coordinator: Coordinator) -> None:
     async def main() -> None:
-        fanin = Fanin(context, ENDPOINT)
-        fanin.push(event(n) for n in range(1500))
-        closing = asyncio.get_running_loop().create_task(fanin.close())
-        got = 0
-        while got < 1500:
-            try:
-                coordinator.recv_multipart(zmq.DONTWAIT)
-                got += 1
-            except zmq.Again:
-                await asyncio.sleep(0.001)
-        await closing
+        fanin = Fanin(str(coordinator.path), backlog_bytes=5_000)
+        for n in range(10):
+            fanin.push([event(n, 1000)])
+        assert fanin.unpushed == 6
+        coordinator.listen()
+        assert await coordinator.headers(4) == headers(range(4))
+        await fanin.close()
+
+    run(main())
+
+
+def test_one_event_may_be_larger_than_all_that_may_wait(coordinator: Coordinator) -> None:
+    async def main() -> None:
+        fanin = await connected(coordinator, backlog_bytes=1000)
+        fanin.push([event(1, 5000)])
+        assert await coordinator.events(1) == [event(1, 5000)]
         assert fanin.unpushed == 0
+        await fanin.close()
 
     run(main())
 
 
-def test_without_a_coordinator_events_wait_and_nothing_fails(
-    context: zmq.Context[zmq.Socket[bytes]],
+def test_closing_lets_what_waits_go_out_first(coordinator: Coordinator) -> None:
+    async def main() -> None:
+        # A PULL that is full when its peer leaves drops what it hasn't read of the socket.
+        fanin = await connected(coordinator, high_water_mark=10_000)
+        fanin.push([event(n, 1000) for n in range(1500)])
+        closing = asyncio.get_running_loop().create_task(fanin.close())
+        assert await coordinator.headers(1500) == headers(range(1500))
+        await closing
+
+    run(main())
+
+
+def test_closing_waits_for_a_coordinator_that_is_about_to_listen(coordinator: Coordinator) -> None:
+    async def main() -> None:
+        fanin = Fanin(str(coordinator.path))
+        fanin.push([event(1)])
+        closing = asyncio.get_running_loop().create_task(fanin.close())
+        await asyncio.sleep(0.01)
+        coordinator.listen()
+        assert await coordinator.headers(1) == headers([1])
+        await closing
+
+    run(main())
+
+
+def test_without_a_coordinator_events_wait_and_closing_takes_no_longer_than_it_may(
+    coordinator: Coordinator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(bus_link, "LINGER_S", 0.2)
+
+    async def main() -> None:
+        fanin = Fanin(str(coordinator.path))
+        fanin.push([event(1)])
+        await asyncio.sleep(0.25)
+        await fanin.close()
+
+    run(main())
+    assert [record.message[:39] for record in caplog.records] == ["no way to the coordinator's fan-in yet,"]
+
+
+def test_a_coordinator_that_hung_up_is_connected_to_again(
+    coordinator: Coordinator, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def main() -> None:
-        fanin = Fanin(context, "tcp://127.0.0.1:9")
+        fanin = await connected(coordinator)
+        coordinator.hang_up()
+        async with asyncio.timeout(5.0):
+            while fanin._ready:  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
         fanin.push([event(1)])
-        fanin._push.linger = 0  # or the context would wait for it after this test
-        began = time.monotonic()
+        coordinator.listen()
+        assert await coordinator.headers(1) == headers([1])
         await fanin.close()
-        assert time.monotonic() - began < 0.5
+
+    run(main())
+    assert "has hung up" in caplog.text
+
+
+def test_whoever_is_no_pull_gets_no_event(coordinator: Coordinator, caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        got = bytearray()
+
+        async def stranger(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            got.extend(await reader.read(-1))
+            writer.close()
+
+        server = await asyncio.start_unix_server(stranger, coordinator.path)
+        fanin = Fanin(str(coordinator.path))
+        fanin.push([event(1)])
+        async with asyncio.timeout(5.0):
+            while "not a ZeroMQ peer" not in caplog.text:  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+        server.close()
+        fanin._early.clear()
+        await fanin.close()
+        assert b"header" not in got
 
     run(main())
 

@@ -1,96 +1,141 @@
-"""The way to the coordinator (does): events over ZeroMQ PUSH, control messages over a socket pair."""
+"""The way to the coordinator (does): events as a ZeroMQ PUSH, control messages over a socket pair."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
-import time
-from collections import deque
-from collections.abc import Callable, Iterable
-from typing import Final
-
-import zmq
+from collections.abc import Callable, Sequence
+from typing import Final, cast
 
 from gwcluster.errors import WireError
 from gwcluster.wire.control import Message, Pulse, Unframer, encode
-
-PUSH_HIGH_WATER_MARK: Final = 1_000
-"""Messages in ZeroMQ's own queue. It counts no bytes, so what waits beyond it waits in ours, which does."""
+from gwworker import zmtp
 
 BACKLOG_BYTES: Final = 16 << 20
-"""Bytes that wait in our queue; what comes then is counted, and is in the log alone."""
+"""Bytes that wait for the coordinator to read; what comes then is counted, and is in the log alone."""
 
-RETRY_S: Final = 0.005
-LINGER_MS: Final = 2_000
+RETRY_S: Final = 0.1
+LINGER_S: Final = 2.0
 _MAX_UNREAD_BYTES: Final = 1 << 20
-_MORE: Final = zmq.SNDMORE | zmq.DONTWAIT
+
+Frames = tuple[bytes, bytes, bytes]
+"""An event: topic, header, payload."""
+
+log = logging.getLogger(__name__)
 
 
-class Fanin:
+class Fanin(asyncio.Protocol):
     """Pushes events to the coordinator, in order, and never waits for it.
 
     Args:
-        backlog_bytes: how much may wait while the coordinator does not read.
+        path: of the coordinator's PULL socket.
+        backlog_bytes: how much may wait while the coordinator does not read. One event always may.
 
     Attributes:
         unpushed: events for which there was no room; subscribers find them in the log.
     """
 
-    def __init__(
-        self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str, backlog_bytes: int = BACKLOG_BYTES
-    ) -> None:
+    def __init__(self, path: str, backlog_bytes: int = BACKLOG_BYTES) -> None:
         self.unpushed = 0
-        self._push = context.socket(zmq.PUSH)
-        self._push.sndhwm = PUSH_HIGH_WATER_MARK
-        self._push.linger = LINGER_MS
-        self._push.connect(endpoint)
-        self._send = self._push.send
+        self._path = path
         self._limit = backlog_bytes
-        self._backlog: deque[tuple[bytes, bytes, bytes]] = deque()
-        self._backlog_bytes = 0
-        self._retry: asyncio.TimerHandle | None = None
+        self._early: list[bytes] = []
+        self._early_bytes = 0
+        self._transport: asyncio.Transport | None = None
+        self._handshake = zmtp.Handshake()
+        self._ready = False
+        self._closing = False
+        self._loop = asyncio.get_running_loop()
+        self._gone = self._loop.create_future()
+        self._connecting = self._loop.create_task(self._connect())
 
-    def push(self, events: Iterable[tuple[bytes, bytes, bytes]]) -> None:
-        """Push events of three frames each, now or when the coordinator reads again, or count them."""
-        for frames in events:
-            size = len(frames[2])
-            if not self._backlog and self._try(frames):
-                continue
-            if self._backlog_bytes + size > self._limit:
+    def push(self, events: Sequence[Frames]) -> None:
+        """Push events, now or when the coordinator reads again, or count them."""
+        waiting = self._early_bytes
+        if self._transport is not None:
+            waiting += self._transport.get_write_buffer_size()
+        data = zmtp.encode(self._that_fit(events, waiting) if waiting else events)
+        if self._ready and self._transport is not None:
+            self._transport.write(data)
+        else:
+            self._early.append(data)
+            self._early_bytes += len(data)
+
+    def _that_fit(self, events: Sequence[Frames], waiting: int) -> list[Frames]:
+        fitting: list[Frames] = []
+        for event in events:
+            size = sum(map(len, event))
+            if waiting + size > self._limit:
                 self.unpushed += 1
-                continue
-            self._backlog.append(frames)
-            self._backlog_bytes += size
-        if self._backlog:
-            self._catch_up()
-
-    def _try(self, frames: tuple[bytes, bytes, bytes]) -> bool:
-        try:
-            self._send(frames[0], _MORE)
-        except zmq.Again:
-            return False
-        self._send(frames[1], _MORE)
-        self._send(frames[2], zmq.DONTWAIT)
-        return True
-
-    def _catch_up(self) -> None:
-        if self._retry is not None:
-            self._retry.cancel()
-            self._retry = None
-        while self._backlog and self._try(self._backlog[0]):
-            self._backlog_bytes -= len(self._backlog.popleft()[2])
-        if self._backlog:
-            self._retry = asyncio.get_running_loop().call_later(RETRY_S, self._catch_up)
+            else:
+                fitting.append(event)
+                waiting += size
+        return fitting
 
     async def close(self) -> None:
-        """Let what waits go out, for at most `LINGER_MS` here and in the background each."""
-        deadline = time.monotonic() + LINGER_MS / 1000
-        while self._backlog and time.monotonic() < deadline:  # noqa: ASYNC110 - a timer empties it
-            await asyncio.sleep(RETRY_S)
-        if self._retry is not None:
-            self._retry.cancel()
-        self.unpushed += len(self._backlog)
-        self._push.close()
+        """Let what waits go out, for at most `LINGER_S`."""
+        self._closing = True
+        if self._ready and self._transport is not None:
+            self._transport.close()
+        if self._ready or self._early:
+            await asyncio.wait([self._gone], timeout=LINGER_S)
+        self._connecting.cancel()
+        if self._transport is not None:
+            self._transport.abort()
+
+    async def _connect(self) -> None:
+        told = False
+        while True:
+            try:
+                await self._loop.create_unix_connection(lambda: self, self._path)
+            except OSError as error:
+                if not told:
+                    log.warning("no way to the coordinator's fan-in yet, events wait: %s", error)
+                told = True
+                await asyncio.sleep(RETRY_S)
+            else:
+                return
+
+    # asyncio calls these
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin the handshake."""
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.write(zmtp.GREETING + zmtp.READY)
+
+    def data_received(self, data: bytes) -> None:
+        """Take the coordinator's half of the handshake; a PULL says nothing after it."""
+        assert self._transport is not None, "only a transport calls this"
+        if self._ready:
+            return
+        try:
+            self._ready = self._handshake.heard(data)
+        except WireError as error:
+            log.warning("the coordinator's fan-in is none: %s", error)
+            self._transport.abort()
+        if self._ready:
+            self._transport.writelines(self._early)
+            self._early.clear()
+            self._early_bytes = 0
+            if self._closing:
+                self._transport.close()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Begin anew; what the coordinator hadn't read is in the log."""
+        self._transport = None
+        self._handshake = zmtp.Handshake()
+        self._ready = False
+        if self._closing:
+            if not self._gone.done():
+                self._gone.set_result(None)
+        else:
+            log.warning("the coordinator's fan-in has hung up (%s); connecting again", error or "end of file")
+            self._connecting = self._loop.create_task(self._connect_later())
+
+    async def _connect_later(self) -> None:
+        await asyncio.sleep(RETRY_S)
+        await self._connect()
 
 
 class Control(asyncio.Protocol):
@@ -122,9 +167,9 @@ class Control(asyncio.Protocol):
     # asyncio calls these
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        """Keep the transport; what is told must leave at once, even if this loop is stuck."""
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=0)
 
     def data_received(self, data: bytes) -> None:
         """Hand over the messages that `data` completes."""

@@ -35,7 +35,7 @@ class Job:
         plain_ok: the API is on loopback, so gateway addresses may be `ws` and on loopback too.
         include: names of events to keep, None for all; `exclude` is dropped from them.
         folder: of this shard's log.
-        fanin: ZeroMQ endpoint of the coordinator's PULL socket.
+        fanin: `ipc://` address of the coordinator's PULL socket.
         retention_bytes, retention_age_s: bounds of the log.
     """
 
