@@ -147,6 +147,7 @@ class InLoopWorker:
             tls=NO_TLS,
             user_agent=AGENT,
             jitter=self._jitter,
+            clock=loop.time,
             wall=self._nursery.wall,
             finish=self._end_with,
         )

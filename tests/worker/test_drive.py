@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import time
 import zlib
 from collections.abc import AsyncIterator, Coroutine, Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
@@ -153,6 +155,7 @@ class Rig:
                 tls=NO_TLS,
                 user_agent=AGENT,
                 jitter=lambda: 0.01,
+                clock=time.monotonic,
                 wall=lambda: 0.0,
                 finish=self.finished.append,
             )
@@ -169,7 +172,7 @@ class Rig:
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(main, 10.0))
+    uvloop.run(asyncio.wait_for(main, 10.0))
 
 
 async def live(rig: Rig) -> Visit:

@@ -9,6 +9,7 @@ import time
 
 import pytest
 import trustme
+import uvloop
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
@@ -49,21 +50,21 @@ def trusting(authority: trustme.CA) -> ssl.SSLContext:
 
 def test_messages_come_over_tls_from_a_host_whose_certificate_is_good(authority: trustme.CA) -> None:
     certificate = authority.issue_cert("localhost")
-    heard = asyncio.run(outcome(trusting(authority), certificate, "localhost"))
+    heard = uvloop.run(outcome(trusting(authority), certificate, "localhost"))
     assert heard.news == [("opened",)]
     assert heard.messages == [(True, b"over TLS")]
 
 
 def test_a_certificate_of_an_unknown_authority_is_a_failed_dial(authority: trustme.CA) -> None:
     certificate = trustme.CA().issue_cert("localhost")
-    heard = asyncio.run(outcome(trusting(authority), certificate, "localhost"))
+    heard = uvloop.run(outcome(trusting(authority), certificate, "localhost"))
     assert [news[0] for news in heard.news] == ["dial failed"]
     assert "certificate verify failed" in str(heard.news[0][1])
 
 
 def test_a_certificate_of_another_host_is_a_failed_dial(authority: trustme.CA) -> None:
     certificate = authority.issue_cert("gateway.discord.gg")
-    heard = asyncio.run(outcome(trusting(authority), certificate, "localhost"))
+    heard = uvloop.run(outcome(trusting(authority), certificate, "localhost"))
     assert [news[0] for news in heard.news] == ["dial failed"]
     assert "certificate" in str(heard.news[0][1])
 
@@ -79,7 +80,7 @@ class Gateway(threading.Thread):
         certificate.configure_cert(self._tls)
 
     def run(self) -> None:
-        asyncio.run(self._serve())
+        uvloop.run(self._serve())
 
     async def _serve(self) -> None:
         over = asyncio.Event()
@@ -136,7 +137,7 @@ def test_another_thread_can_send_while_the_loop_is_stuck_in_a_message(authority:
         assert heard.news == [("opened",), ("lost", None)]
         looking.join()
 
-    asyncio.run(stay())
+    uvloop.run(stay())
     gateway.join()
     assert (got[0], got[-1]) == ("beat", "afterwards")
     assert set(got) == {"beat", "afterwards"}

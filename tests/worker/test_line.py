@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
+import uvloop
 from websockets.asyncio.server import ServerConnection, serve
 
 from gwworker.inflate import ZlibStream
@@ -56,7 +55,7 @@ def test_without_an_address_that_may_be_dialed_the_one_to_identify_at_is(resume_
             await heard.until_news(2)
             assert line.send(b"{}") is False
 
-    asyncio.run(main())
+    uvloop.run(main())
     assert got == ['{"op":1,"d":null}']
 
 
@@ -72,4 +71,4 @@ def test_a_dropped_connection_is_forgotten_and_tells_nothing() -> None:
         await link.closed
         assert heard.news == []
 
-    asyncio.run(main())
+    uvloop.run(main())

@@ -60,6 +60,7 @@ class Drive:
     Args:
         disk: that of the log.
         jitter: returns a number from 0 up to 1, uniformly.
+        clock: the loop's monotonic seconds, of this very moment: a loop's own may be of its last wake-up.
         wall: Unix seconds.
         finish: called once with the exit status when there is nothing left to do.
     """
@@ -75,6 +76,7 @@ class Drive:
         tls: ssl.SSLContext,
         user_agent: str,
         jitter: Callable[[], float],
+        clock: Callable[[], float],
         wall: Callable[[], float],
         finish: Callable[[WorkerExit], None],
     ) -> None:
@@ -84,7 +86,7 @@ class Drive:
         self._moves = writer.moves
         self._wall = wall
         self._loop = asyncio.get_running_loop()
-        self._clock = self._loop.time
+        self._clock = clock
         with disk:
             saved = load(Path(job.folder))
         self._session = Session(
@@ -116,6 +118,7 @@ class Drive:
         with disk:
             self._guilds = guilds.Guilds(Path(job.folder), self._standing.number)
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
         self.event_at: float | None = None
 
     @property
@@ -281,11 +284,12 @@ class Drive:
         """Keep a timer that is not later than the session's `due`; an early one only looks again."""
         due = self._due
         if self._timer is not None:
-            if due is not None and self._timer.when() <= due:
+            if due is not None and self._timer_at <= due:
                 return
             self._timer.cancel()
             self._timer = None
         if due is not None:
+            self._timer_at = due
             self._timer = self._loop.call_at(due, self._tick)
 
     def _tick(self) -> None:

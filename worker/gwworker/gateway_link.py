@@ -1,6 +1,7 @@
 """One websocket to the gateway (does): `websockets`' sans-I/O core inside an asyncio protocol.
 
-A read hands over all messages it completed at once, and nothing queues in between. There are no
+The core does handshake and closing, and all frames but the plain ones (see `frames`). A read hands over all
+messages it completed at once, and nothing queues in between. There are no
 keepalive pings (Discord has heartbeats of its own), no permessage-deflate (payloads are compressed
 already), no proxies, no redirects, and no close code that nobody named.
 """
@@ -21,12 +22,18 @@ from websockets.protocol import State
 from websockets.uri import parse_uri
 
 from gwcluster.errors import quoted
+from gwworker import frames
+from gwworker.dial import dial
 
 MAX_MESSAGE_BYTES: Final = 64 << 20
 """Longest websocket message; the largest seen from Discord had 6 MB."""
 
 MAX_RETRY_AFTER_S: Final = 86_400.0
 
+READ_BYTES: Final = 64 << 10
+"""Most that one read takes, into a buffer that lasts: a new one for each read costs more than the read."""
+
+_END_OF_HEAD: Final = b"\r\n\r\n"
 
 # Looked up once: an attribute of an enum costs more than all else that is done with a frame.
 _BINARY: Final = Opcode.BINARY
@@ -53,7 +60,7 @@ class Listener(Protocol):
         """
 
 
-class GatewayLink(asyncio.Protocol):
+class GatewayLink(asyncio.BufferedProtocol):
     """One connection from dial to close.
 
     Args:
@@ -69,7 +76,12 @@ class GatewayLink(asyncio.Protocol):
         self._listener = listener
         self._core = ClientProtocol(parse_uri(url), extensions=None, max_size=MAX_MESSAGE_BYTES)
         self._user_agent = user_agent
+        self._tcp: asyncio.Transport | None = None
         self._transport: asyncio.Transport | None = None
+        self._view = memoryview(bytearray(READ_BYTES))
+        self._held = 0  # bytes in it that no frame is complete with
+        self._owed = 0  # bytes of a frame that are the core's
+        self._seam = b""
         self._fragments: list[bytes] = []
         self._text = False
         self._open = False
@@ -82,22 +94,36 @@ class GatewayLink(asyncio.Protocol):
         parts = urlsplit(self._url)
         assert parts.hostname is not None, "gateway_url gives complete addresses"
         secure = parts.scheme == "wss"
-        loop = asyncio.get_running_loop()
         try:
-            await loop.create_connection(
-                lambda: self,
-                parts.hostname,
-                parts.port or (443 if secure else 80),
-                ssl=self._tls if secure else None,
-                happy_eyeballs_delay=0.25,
-            )
+            tcp = await self._connect(parts.hostname, parts.port or (443 if secure else 80))
+            if secure:
+                loop = asyncio.get_running_loop()
+                over_tls = await loop.start_tls(tcp, self, self._tls, server_hostname=parts.hostname)
+                assert over_tls is not None, "it is only None when the transport was closed by us"
+                self._begin(over_tls)
+            else:
+                tcp.set_protocol(self)
+                self._begin(tcp)
         except (OSError, UnicodeError) as error:  # UnicodeError: a label that no host name can have
             self._end_unopened(f"{parts.hostname}: {str(error) or type(error).__name__}", 0.0)
+
+    async def _connect(self, host: str, port: int) -> asyncio.Transport:
+        """Open a TCP connection; nobody listens to it yet, and servers don't speak first.
+
+        Raises:
+            OSError: there is no such host, or none of its addresses lets us in.
+        """
+        transport = await dial(host, port)
+        # What we send must leave at once, though this loop be stuck: the next thing may be a disk that hangs.
+        transport.set_write_buffer_limits(high=0)
+        self._tcp = transport
+        return transport
 
     @property
     def unsent(self) -> int:
         """Bytes that were written and that the socket hasn't taken yet."""
-        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+        layers = {self._transport, self._tcp} - {None}
+        return sum(layer.get_write_buffer_size() for layer in layers if layer is not None)
 
     def send(self, text: bytes) -> bool:
         """Send one TEXT message; say whether it was, without effect once either side has closed."""
@@ -127,11 +153,8 @@ class GatewayLink(asyncio.Protocol):
         elif not self.closed.done():
             self.closed.set_result(None)
 
-    # asyncio calls these
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    def _begin(self, transport: asyncio.Transport) -> None:
         """Send the handshake."""
-        assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         if self._over:
             transport.abort()
@@ -141,23 +164,66 @@ class GatewayLink(asyncio.Protocol):
         self._core.send_request(request)
         self._write()
 
-    def data_received(self, data: bytes) -> None:
-        """Feed the core and hand over what it completed."""
-        self._core.receive_data(data)
+    # asyncio calls these
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Return where the next read goes."""
+        del sizehint
+        return self._view[self._held :]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Hand over the messages that a read completed."""
+        data = bytes(self._view[: self._held + nbytes])
+        self._held = 0
         messages: list[tuple[bool, bytes]] = []
+        at = 0 if self._open else self._greet(data, messages)
+        while at < len(data) and not self._is_finished:
+            if not self._owed and not self._fragments:
+                at = frames.cut(data, at, messages)
+            if not self._owed:
+                size = frames.length(data, at)
+                if size is None or len(data) - at < size <= READ_BYTES:
+                    break
+                self._owed = size
+            part = data[at : at + self._owed]
+            at += len(part)
+            self._owed -= len(part)
+            self._consult(part, messages)
+        else:
+            at = len(data)
+        self._held = len(data) - at
+        self._view[: self._held] = data[at:]
+        self._write()
+        if messages and not self._over and not self._leaving:
+            self._listener.received(self, messages)
+        if self._is_finished and self._transport is not None and not self._over:
+            self._transport.close()
+
+    @property
+    def _is_finished(self) -> bool:
+        return self._core.close_rcvd is not None or self._core.parser_exc is not None
+
+    def _greet(self, data: bytes, messages: list[tuple[bool, bytes]]) -> int:
+        """Have the core read the answer to our handshake; return where frames begin in `data`."""
+        seam = self._seam + data
+        found = seam.find(_END_OF_HEAD)
+        end = len(data) if found < 0 else found + len(_END_OF_HEAD) - len(self._seam)
+        self._seam = seam[-len(_END_OF_HEAD) + 1 :]
+        self._consult(data[:end], messages)
+        if not self._open:
+            self._consult(data[end:], messages)  # what a refusal says besides
+            end = len(data)
+        if self._core.handshake_exc is not None and not self._open:  # not even an answer; else it is over
+            self._end_unopened(f"no HTTP answer: {quoted(str(self._core.handshake_exc))}", 0.0)
+        return end
+
+    def _consult(self, data: bytes, messages: list[tuple[bool, bytes]]) -> None:
+        self._core.receive_data(data)
         for event in self._core.events_received():
             if isinstance(event, Frame):
                 self._collect(event, messages)
             elif isinstance(event, Response):
                 self._answered(event)
-        if self._core.handshake_exc is not None and not self._open:  # not even an answer; else it is over
-            self._end_unopened(f"no HTTP answer: {quoted(str(self._core.handshake_exc))}", 0.0)
-        self._write()
-        if messages and not self._over and not self._leaving:
-            self._listener.received(self, messages)
-        finished = self._core.close_rcvd is not None or self._core.parser_exc is not None
-        if finished and self._transport is not None and not self._over:
-            self._transport.close()
 
     def eof_received(self) -> None:
         """Let `connection_lost` follow."""

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-import zmq
+import uvloop
 
 from gwcluster.log.writer import LogBusy, Writer
 from gwcluster.wire.control import Job, Message, Pulse
@@ -53,7 +53,8 @@ def run(shard: int, end: socket.socket, tls: ssl.SSLContext, user_agent: str) ->
     """
     log_to_pipe(shard)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    return asyncio.run(_run(end, tls, user_agent))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_run(end, tls, user_agent))
 
 
 async def _run(end: socket.socket, tls: ssl.SSLContext, user_agent: str) -> WorkerExit:
@@ -86,8 +87,7 @@ class _Worker:
         writer = await _open_log(job, disk)
         if writer is None:
             return WorkerExit.BUSY
-        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(1)
-        fanin = self._fanin = Fanin(context, job.fanin)
+        fanin = self._fanin = Fanin(job.fanin.removeprefix("ipc://"))
         outlet = Outlet(job, writer, fanin, disk=disk, wall=time.time)
         drive = Drive(
             job,
@@ -98,6 +98,7 @@ class _Worker:
             tls=self._tls,
             user_agent=self._user_agent,
             jitter=random.random,
+            clock=time.monotonic,
             wall=time.time,
             finish=self._finish,
         )
@@ -115,7 +116,6 @@ class _Worker:
         with disk:
             writer.close()
         await fanin.close()
-        context.term()
         return status
 
     def _heard(self, message: Message) -> None:
@@ -201,8 +201,8 @@ async def _keep_house(
     clocks = Clocks(monotonic=time.monotonic, boot=_boot_time, wall=time.time)
     thread = ThreadPoolExecutor(1)
     syncing: asyncio.Future[None] | None = None  # a slow disk must not hold up the rest
-    beacon_at = loop.time() + random.random() * BEACON_INTERVAL_S
-    tidy_at = loop.time() + random.random() * TIDY_INTERVAL_S
+    beacon_at = time.monotonic() + random.random() * BEACON_INTERVAL_S
+    tidy_at = time.monotonic() + random.random() * TIDY_INTERVAL_S
     while True:
         await asyncio.sleep(SYNC_INTERVAL_S)
         if (surprise := clocks.look()) is not None:
@@ -211,11 +211,11 @@ async def _keep_house(
         drive.mind_disk()
         if writer.dirty and (syncing is None or syncing.done()):
             syncing = loop.run_in_executor(thread, disk.sync, writer.sync)
-        if loop.time() >= tidy_at:
-            tidy_at = loop.time() + TIDY_INTERVAL_S
+        if time.monotonic() >= tidy_at:
+            tidy_at = time.monotonic() + TIDY_INTERVAL_S
             outlet.tidy()
             drive.keep()
-        if loop.time() >= beacon_at:
-            beacon_at = loop.time() + BEACON_INTERVAL_S  # who was stopped for long makes up for none
+        if time.monotonic() >= beacon_at:
+            beacon_at = time.monotonic() + BEACON_INTERVAL_S  # who was stopped for long makes up for none
             drive.beacon()
             control.tell(drive.pulse(fanin.unpushed))
