@@ -1,7 +1,7 @@
 """What idle shards hold in memory (does): prints it per process, before and after their guilds came.
 
-Memory is the proportional set size (PSS), which shares pages fairly among the processes that map them. Only root
-may look at gwcluster's processes. `--map` says where one worker's goes, which is how to find what to save.
+Memory is the proportional set size (PSS), which shares pages fairly among those who map them. Only root may
+look at gwcluster's processes. `--map` says where one worker's memory goes.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import IO
 
 import trustme
+
 from cost import children, pss_kb, until
 
 _MAPPING = re.compile(r"([0-9a-f]+)-([0-9a-f]+) (\S+) \S+ \S+ \S+ *(.*)")
@@ -153,7 +154,7 @@ def main() -> None:
     parser.add_argument("--map", action="store_true", help="say where the memory of one worker goes")
     args = parser.parse_args()
     print(
-        f"{'shards':>6}  {'':<4}{'guilds':>7}{'worker':>10}{'largest':>9}{'coordinator':>12}{'nursery':>9}  MB"
+        f"{'shards':>6}  {'':<4}{'guilds':>7}{'worker':>10}{'largest':>9}{'coordinator':>12}{'nursery':>9} MB"
     )
     for shards in args.shards:
         for over in args.over:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+from typing import Final
 
 from gwcluster.wire.logline import LogLine, encode
 
-_STDERR = 2
+STDERR: Final = 2
 
 
 class PipeLog(logging.Handler):
@@ -15,11 +16,13 @@ class PipeLog(logging.Handler):
 
     Args:
         shard: named in each line, None for the nursery.
+        descriptor: of the pipe.
     """
 
-    def __init__(self, shard: int | None) -> None:
+    def __init__(self, shard: int | None, descriptor: int = STDERR) -> None:
         super().__init__()
         self._shard = shard
+        self._descriptor = descriptor
         self._dropped = 0
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -28,19 +31,19 @@ class PipeLog(logging.Handler):
         if self._dropped:
             text = f"({self._dropped} log lines before this one were dropped) {text}"
         try:
-            os.write(_STDERR, encode(LogLine(record.levelno, self._shard, text)))
+            os.write(self._descriptor, encode(LogLine(record.levelno, self._shard, text)))
         except OSError:  # full, or nobody reads any more: the shard goes on
             self._dropped += 1
         else:
             self._dropped = 0
 
 
-def log_to_pipe(shard: int | None) -> None:
-    """Send this process's log to the coordinator.
+def log_to_pipe(shard: int | None, descriptor: int = STDERR) -> None:
+    """Send this process's log to the coordinator, which reads at the other end of `descriptor`.
 
     `websockets` would write frames, the token among them, at debug level; it is kept quiet.
     """
     root = logging.getLogger()
-    root.handlers = [PipeLog(shard)]
+    root.handlers = [PipeLog(shard, descriptor)]
     root.setLevel(logging.INFO)
     logging.getLogger("websockets").setLevel(logging.CRITICAL)

@@ -24,6 +24,7 @@ from typing import Final
 
 from gwcluster.wire.control import Exited, Fork, Forked, Message, Signal, Unframer, encode
 from gwcluster.wire.exits import WorkerExit
+from gwworker.heap import fill_holes, gather, noted
 from gwworker.logs import log_to_pipe
 from gwworker.rehearsal import rehearse
 from gwworker.worker import run
@@ -47,10 +48,10 @@ def main(descriptor: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     tls = client_tls()
     agent = f"DiscordBot (https://github.com/gwcluster/gwcluster, {version('gwcluster')})"
-    rehearse()
-    gc.collect()
+    filling = _lay_out()
     gc.freeze()
     _Nursery(socket.socket(fileno=descriptor), tls, agent).serve()
+    filling.clear()
 
 
 def client_tls() -> ssl.SSLContext:
@@ -62,6 +63,22 @@ def client_tls() -> ssl.SSLContext:
     tls = ssl.create_default_context()
     tls.minimum_version = ssl.TLSVersion.TLSv1_2
     return tls
+
+
+def _lay_out() -> list[object]:
+    """Have workers share as much of this heap as they can; return what fills it, to be kept."""
+    filling: list[object] = []
+    try:
+        with noted() as ran:
+            rehearse(2)
+        gc.collect()
+        filling += fill_holes()
+        gather(ran)
+        rehearse()
+    except (OSError, RuntimeError) as error:
+        log.warning("no rehearsal, so each shard will need some megabytes more: %s", error)
+    gc.collect()
+    return filling + fill_holes()
 
 
 class _Nursery:

@@ -1,59 +1,169 @@
-"""One connection's worth of work on nothing (does): what every worker will run, run once before the forks.
+"""Whole lives of a worker on nothing (does): what every worker will run, run before the forks.
 
 CPython rewrites a function's code as it first runs, and fills caches. Done in the nursery, the result is
-shared by all workers; done in each worker, each has copies of those pages. It saves about a megabyte per
-shard, and nothing else depends on it.
+shared by all workers; done in each worker, each has copies of those pages. A life has a gateway on loopback,
+a coordinator and a log, but no thread, no ZeroMQ and no end of the process; when it is over, nothing of it is
+left. It saves memory, and nothing else depends on it.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import os
+import socket
+import ssl
 import tempfile
-import zlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, Final, cast
 
-from websockets.client import ClientProtocol
-from websockets.frames import Frame, Opcode
-from websockets.protocol import State
-from websockets.uri import parse_uri
+from gwcluster.wire import control as c
+from gwcluster.wire.exits import WorkerExit
+from gwworker.housekeeping import TIDY_INTERVAL_S
+from gwworker.logs import log_to_pipe
+from gwworker.stage import Coordinator, Gateway
+from gwworker.worker import Means, Worker
 
-from gwcluster.discord import gateway_url
-from gwcluster.log.session_state import load, save
-from gwcluster.log.writer import Writer
-from gwcluster.wire.control import Job, Permit, Pulse, StateChanged, Unframer, encode
-from gwcluster.wire.logline import LogLine
-from gwcluster.wire.logline import encode as encode_line
-from gwcluster.wire.notices import ShardState, beacon, shard_state
-from gwworker.disk import Disk
-from gwworker.effects import Remember
-from gwworker.events import Draining, Lost, Opened, Permitted, Resumed, Tick
-from gwworker.identity import beat_payload, identify_payload, resumable, resume_payload, saved_session
-from gwworker.inflate import inflater
-from gwworker.scan import Ack, Hello, parse_ready, read, scan
-from gwworker.session import Session
+ROUNDS: Final = 16
+"""Beyond the eight runs after which CPython rewrites a function, of resumed sessions and of new ones."""
 
-ROUNDS = 12
-"""Beyond the eight runs after which CPython rewrites a function."""
+LIFE_S: Final = 5.0
+STEP_S: Final = 0.002
+_COMPRESSIONS: Final = ("zstd-stream", "zlib-stream", "none")
+_SHM: Final = Path("/dev/shm")  # noqa: S108 - where a sync costs nothing; `tempfile` makes a private folder in it
 
 
-def rehearse(compression: str = "zlib-stream") -> None:
-    """Run through a worker's code; needs no network and leaves nothing behind."""
-    with tempfile.TemporaryDirectory(prefix="gwcluster-") as folder:
-        job = _job(folder, compression)
-        for _ in range(ROUNDS):
-            _session(job)
-            _messages(job)
-        for _ in range(2):
-            _log(job)
+def rehearse(rounds: int = ROUNDS, *, life_s: float = LIFE_S) -> None:
+    """Run through a worker's life some times; needs no network and leaves nothing behind.
+
+    Args:
+        rounds: how many lives.
+        life_s: how long one may take; it takes some hundredths.
+
+    Raises:
+        OSError, RuntimeError: it didn't work. Workers will need more memory, and that is all.
+    """
+    with (
+        _silent(),
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        tempfile.TemporaryDirectory(
+            prefix="gwcluster-", dir=_SHM if os.access(_SHM, os.W_OK) else None
+        ) as folder,
+    ):
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else each life waits for late ACKs
+        for number in range(rounds):
+            compression = _COMPRESSIONS[number % len(_COMPRESSIONS)]
+            session = Path(folder) / str(number // 2)  # every other life resumes what the one before began
+            session.mkdir(exist_ok=True)
+            asyncio.run(_life(session, listener, compression, life_s))
 
 
-def _job(folder: str, compression: str) -> Job:
-    return Job(
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Have log lines written, but not to anybody."""
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+    log_to_pipe(0, nowhere)
+    try:
+        yield
+    finally:
+        root.handlers = handlers
+        root.setLevel(level)
+        os.close(nowhere)
+
+
+async def _life(folder: Path, listener: socket.socket, compression: str, life_s: float) -> None:
+    loop = asyncio.get_running_loop()
+    server_tls, client_tls = _anonymous()
+    worker = Worker(client_tls, "rehearsal", _MEANS)
+    url = f"{'wss' if server_tls else 'ws'}://127.0.0.1:{listener.getsockname()[1]}"
+    gateway = Gateway(compression, url=url, at_end=worker.drain)
+    server = await loop.create_server(gateway.connection, sock=listener.dup(), ssl=server_tls)
+    ours, theirs = socket.socketpair()
+    job = _job(folder, compression, url)
+    coordinator, _ = await loop.create_unix_connection(lambda: Coordinator(job, loop.time), sock=ours)
+    now = loop.time() + TIDY_INTERVAL_S
+    running = asyncio.ensure_future(worker.run(theirs))
+    try:
+        async with asyncio.timeout(life_s):
+            while not running.done():
+                await asyncio.sleep(STEP_S)
+                if worker.housekeeping is not None:
+                    worker.housekeeping.step(now)
+                    now += TIDY_INTERVAL_S  # so that all is due each time
+            status = await running
+    finally:
+        running.cancel()
+        worker.finish(WorkerExit.DONE)
+        coordinator.close()
+        server.close()
+        await asyncio.sleep(STEP_S)  # lets the connections end
+    if status is not WorkerExit.DONE:
+        raise RuntimeError(f"a worker ended with {status} in its rehearsal")
+
+
+def _anonymous() -> tuple[ssl.SSLContext | None, ssl.SSLContext]:
+    """Return both sides of TLS without certificates, if OpenSSL still knows that, else no server's."""
+    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname = False
+    client.verify_mode = ssl.CERT_NONE
+    try:
+        for side in (server, client):
+            side.maximum_version = ssl.TLSVersion.TLSv1_2
+            side.set_ciphers("AECDH:@SECLEVEL=0")
+    except ssl.SSLError:
+        return None, client
+    return server, client
+
+
+class _Bus:
+    """A ZeroMQ context without threads, and its one socket."""
+
+    def socket(self, _: int) -> _Bus:
+        return self
+
+    def connect(self, _: str) -> None:
+        pass
+
+    def send(self, _: bytes, __: int) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+    def term(self) -> None:
+        pass
+
+
+class _AtOnce(Executor):
+    """Runs in the caller's thread what it is given."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        future.set_result(fn(*args, **kwargs))
+        return future
+
+
+_MEANS: Final = Means(
+    bus=cast(Any, _Bus),
+    syncs=_AtOnce,
+    watch=lambda disk: disk.look(),
+    jitter=lambda: 0.0,
+    leave=lambda _: None,
+)
+
+
+def _job(folder: Path, compression: str, gateway_url: str) -> c.Job:
+    return c.Job(
         shard=0,
         shards=1,
-        token="none",  # noqa: S106 - nothing is sent
-        gateway_url="wss://gateway.discord.gg",
-        plain_ok=False,
+        token="none",  # noqa: S106 - nobody asks for it
+        gateway_url=gateway_url,
+        plain_ok=True,
         intents=0,
         compression=compression,
         large_threshold=50,
@@ -61,87 +171,8 @@ def _job(folder: str, compression: str) -> Job:
         identify={},
         include=None,
         exclude=[],
-        folder=folder,
+        folder=str(folder),
         fanin="",
         retention_bytes=1 << 20,
         retention_age_s=60.0,
     )
-
-
-def _session(job: Job) -> None:
-    session = Session(number=0, known=None, seq=None, jitter=lambda: 0.5, now=0.0)
-    ready = b'{"t":"READY","s":1,"op":0,"d":{"session_id":"x","resume_gateway_url":"wss://a.discord.gg"}}'
-    for now, event in (
-        (0.0, Tick()),
-        (1.0, Opened()),
-        (1.0, Hello(41.25)),
-        (2.0, Permitted(9.0)),
-        (3.0, parse_ready(ready, 1)),
-        (22.0, Tick()),
-        (22.1, Ack()),
-        (70.0, Lost(None)),
-        (71.0, Tick()),
-        (71.1, Opened()),
-        (71.2, Hello(41.25)),
-        (71.3, Resumed(2)),
-    ):
-        session.step(event, now)
-    for seq in range(3, 3 + ROUNDS):
-        session.standing.accept(seq, 72.0)
-    session.step(Draining("rehearsal"), 80.0)
-    gateway_url(job.gateway_url, job.compression, plain_ok=job.plain_ok)
-    identify_payload(job)
-    resume_payload(job, "x", 1)
-    beat_payload(1)
-    encode_line(LogLine(logging.INFO, 0, "rehearsal"))
-
-
-def _messages(job: Job) -> None:
-    core = ClientProtocol(parse_uri("wss://gateway.discord.gg/"), state=State.OPEN)
-    compress, inflate = zlib.compressobj(), inflater("zlib-stream")
-    for seq in range(1, ROUNDS):
-        payload = b'{"t":"MESSAGE_CREATE","s":%d,"op":0,"d":{"content":"\xc3\xa4"}}' % seq
-        data = compress.compress(payload) + compress.flush(zlib.Z_SYNC_FLUSH)
-        core.receive_data(Frame(Opcode.BINARY, data).serialize(mask=False))
-        for frame in core.events_received():
-            assert isinstance(frame, Frame)
-            inflated = inflate.feed(bytes(frame.data))
-            assert inflated == payload
-            scan(inflated, whole=inflate.whole)
-            read(b'{"op":11}')
-        core.send_text(b"{}")
-        core.data_to_send()
-    unframer = Unframer()
-    state = StateChanged(ShardState.LIVE, "rehearsal", None)
-    pulse = Pulse(0, 0, 0, 0, 0, None, None, None, 0, 0, 0, 0, None)
-    list(unframer.feed(b"".join(encode(message) for message in (job, Permit(0.0), state, pulse))))
-
-
-def _log(job: Job) -> None:
-    folder = Path(job.folder) / "shard"
-    save(folder.parent, saved_session(job, Remember(1, "x", None)))
-    saved = load(folder.parent)
-    assert saved is not None
-    resumable(saved, job, 1)
-    writer = Writer.open(
-        folder,
-        shard=0,
-        shards=1,
-        retention_bytes=job.retention_bytes,
-        retention_age_s=job.retention_age_s,
-        new_epoch=lambda: "0" * 16,
-        wall=lambda: 0.0,
-    )
-    disk = Disk(lambda: 0.0)
-    for seq in range(1, 4 * ROUNDS):
-        writer.append("MESSAGE_CREATE", b"{}", session=1, seq=seq, at=0.0)
-        writer.append(
-            "GWCLUSTER_SHARD_STATE", shard_state(0, ShardState.LIVE, ""), session=1, seq=None, at=0.0
-        )
-        with disk:
-            writer.flush()
-        disk.look()
-        beacon(writer.last_offsets, writer.floor)
-    writer.sync()
-    writer.tidy(0.0)
-    writer.close()

@@ -11,8 +11,9 @@ import signal
 import socket
 import ssl
 import time
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -24,9 +25,9 @@ from gwcluster.wire.control import Job, Message, Pulse
 from gwcluster.wire.exits import WorkerExit
 from gwcluster.wire.notices import BEACON_INTERVAL_S
 from gwworker.bus_link import Control, Fanin
-from gwworker.clocks import Clocks
 from gwworker.disk import Disk
 from gwworker.drive import Drive
+from gwworker.housekeeping import Housekeeping
 from gwworker.logs import log_to_pipe
 from gwworker.outlet import Outlet
 
@@ -35,12 +36,30 @@ BUSY_S: Final = 5.0
 """How long to wait for a predecessor that still holds the log; the kernel lets go when it is dead."""
 
 CLOSE_S: Final = 2.0
-SYNC_INTERVAL_S: Final = 1.0
-TIDY_INTERVAL_S: Final = 60.0
+
+new_loop: Final = uvloop.new_event_loop
 
 _NO_FIGURES: Final = Pulse(0, 0, 0, 0, 0, None, None, None, 0, 0, 0, -1, None)
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What a worker has and its rehearsal hasn't: threads, luck and an end."""
+
+    syncs: Callable[[], Executor]
+    watch: Callable[[Disk], None]
+    jitter: Callable[[], float]
+    leave: Callable[[WorkerExit], object]
+
+
+_REAL: Final = Means(
+    syncs=partial(ThreadPoolExecutor, 1),
+    watch=Disk.watch,
+    jitter=random.random,
+    leave=os._exit,
+)
 
 
 def run(shard: int, end: socket.socket, tls: ssl.SSLContext, user_agent: str) -> WorkerExit:
@@ -53,16 +72,27 @@ def run(shard: int, end: socket.socket, tls: ssl.SSLContext, user_agent: str) ->
     """
     log_to_pipe(shard)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=new_loop) as runner:
         return runner.run(_run(end, tls, user_agent))
 
 
 async def _run(end: socket.socket, tls: ssl.SSLContext, user_agent: str) -> WorkerExit:
-    return await _Worker(tls, user_agent).run(end)
+    worker = Worker(tls, user_agent, _REAL)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.drain)
+    return await worker.run(end)
 
 
-class _Worker:
-    def __init__(self, tls: ssl.SSLContext, user_agent: str) -> None:
+class Worker:
+    """One shard, from its job to its exit status.
+
+    Args:
+        tls: what connections are verified with.
+        user_agent: sent in handshakes.
+        means: those of the process.
+    """
+
+    def __init__(self, tls: ssl.SSLContext, user_agent: str, means: Means) -> None:
+        self._means = means
         self._tls = tls
         self._user_agent = user_agent
         self._job: asyncio.Future[Job] = asyncio.Future()
@@ -71,16 +101,17 @@ class _Worker:
         self._disk = Disk(time.monotonic)
         self._fanin: Fanin | None = None
         self._pulse_at = 0.0
+        self.housekeeping: Housekeeping | None = None
 
     async def run(self, end: socket.socket) -> WorkerExit:
+        """See `run`, with everything that a loop is needed for."""
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._failed)
-        loop.add_signal_handler(signal.SIGTERM, self._drain)
         control = Control(self._heard, self._orphaned)
         disk = self._disk
         disk.stand_in = partial(self._stand_in, control)
         disk.answered = self._disk_answered
-        disk.watch()
+        self._means.watch(disk)
         await control.attach(end)
         async with asyncio.timeout(JOB_S):
             job = await self._job
@@ -97,13 +128,22 @@ class _Worker:
             control=control,
             tls=self._tls,
             user_agent=self._user_agent,
-            jitter=random.random,
+            jitter=self._means.jitter,
             clock=time.monotonic,
             wall=time.time,
-            finish=self._finish,
+            finish=self.finish,
         )
         self._drive = drive
-        keeper = loop.create_task(_keep_house(drive, writer, disk, outlet, fanin, control))
+        self.housekeeping = Housekeeping(
+            drive=drive,
+            writer=writer,
+            disk=disk,
+            outlet=outlet,
+            fanin=fanin,
+            control=control,
+            thread=self._means.syncs(),
+        )
+        keeper = loop.create_task(self.housekeeping.keep())
         keeper.add_done_callback(self._keeper_ended)
         drive.begin()
         status = await self._finished
@@ -139,12 +179,15 @@ class _Worker:
         if self._drive is not None:
             self._drive.disk_answered()
 
-    def _drain(self) -> None:
+    def drain(self) -> None:
+        """Stop, and keep the session."""
         if self._drive is None:
-            os._exit(WorkerExit.DONE)
-        self._drive.drain()
+            self._means.leave(WorkerExit.DONE)
+        else:
+            self._drive.drain()
 
-    def _finish(self, status: WorkerExit) -> None:
+    def finish(self, status: WorkerExit) -> None:
+        """There is nothing left to do."""
         if not self._finished.done():
             self._finished.set_result(status)
 
@@ -152,24 +195,19 @@ class _Worker:
         """Leave at once and leave the session as it is: every record is written, a successor resumes."""
         if not self._finished.done():
             log.error("leaving, the coordinator is gone: %s", why)
-            os._exit(WorkerExit.ORPHANED)
+            self._means.leave(WorkerExit.ORPHANED)
 
     def _failed(self, _loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
         error = context.get("exception")
         log.error(
             "bug: %s", context.get("message"), exc_info=error if isinstance(error, BaseException) else None
         )
-        self._finish(WorkerExit.FAILED)
+        self.finish(WorkerExit.FAILED)
 
     def _keeper_ended(self, keeper: asyncio.Task[None]) -> None:
         if not keeper.cancelled() and (error := keeper.exception()) is not None:
             log.error("bug in the housekeeping: %s", error, exc_info=error)
-            self._finish(WorkerExit.FAILED)
-
-
-def _boot_time() -> float:
-    """Monotonic seconds that go on while the machine is suspended."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
+            self.finish(WorkerExit.FAILED)
 
 
 async def _open_log(job: Job, disk: Disk) -> Writer | None:
@@ -191,31 +229,3 @@ async def _open_log(job: Job, disk: Disk) -> Writer | None:
                 log.error("another process writes this shard's log: %s", error)
                 return None
         await asyncio.sleep(0.02)
-
-
-async def _keep_house(
-    drive: Drive, writer: Writer, disk: Disk, outlet: Outlet, fanin: Fanin, control: Control
-) -> None:
-    """Sync, mark, beacon, pulse and tidy; the phase is random so that workers don't wake together."""
-    loop = asyncio.get_running_loop()
-    clocks = Clocks(monotonic=time.monotonic, boot=_boot_time, wall=time.time)
-    thread = ThreadPoolExecutor(1)
-    syncing: asyncio.Future[None] | None = None  # a slow disk must not hold up the rest
-    beacon_at = time.monotonic() + random.random() * BEACON_INTERVAL_S
-    tidy_at = time.monotonic() + random.random() * TIDY_INTERVAL_S
-    while True:
-        await asyncio.sleep(SYNC_INTERVAL_S)
-        if (surprise := clocks.look()) is not None:
-            drive.surprised(surprise)
-        outlet.mark()
-        drive.mind_disk()
-        if writer.dirty and (syncing is None or syncing.done()):
-            syncing = loop.run_in_executor(thread, disk.sync, writer.sync)
-        if time.monotonic() >= tidy_at:
-            tidy_at = time.monotonic() + TIDY_INTERVAL_S
-            outlet.tidy()
-            drive.keep()
-        if time.monotonic() >= beacon_at:
-            beacon_at = time.monotonic() + BEACON_INTERVAL_S  # who was stopped for long makes up for none
-            drive.beacon()
-            control.tell(drive.pulse(fanin.unpushed))

@@ -1,0 +1,113 @@
+"""Where objects lie is CPython's business, so these look at addresses."""
+
+from __future__ import annotations
+
+import gc
+import platform
+import subprocess
+import sys
+from collections.abc import Callable
+from types import CodeType, FunctionType
+
+import pytest
+
+from gwworker.heap import fill_holes, gather, noted, resident_bytes, trim
+
+pytestmark = pytest.mark.skipif(platform.python_implementation() != "CPython", reason="it is about CPython")
+
+
+def runs(value: int) -> Callable[[], int]:
+    def inner() -> int:
+        return sum(each + value for each in range(3))
+
+    return inner
+
+
+def rests() -> str:
+    return "never called"
+
+
+def in_a_process(script: str) -> str:
+    """Run a script in a heap that no test has used; return what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", script], capture_output=True, text=True, check=True, timeout=60
+    )
+    return done.stdout
+
+
+def test_what_ran_is_noted_and_nothing_else() -> None:
+    with noted() as ran:
+        runs(1)()
+    assert runs.__code__ in ran
+    assert rests.__code__ not in ran
+    assert sys.getprofile() is None
+
+
+def test_what_ran_gets_new_code_that_does_the_same() -> None:
+    with noted() as ran:
+        assert runs(2)() == 9
+    before, resting = runs.__code__, rests.__code__
+    inner = next(each for each in before.co_consts if isinstance(each, CodeType))
+    assert gather(ran) > 0
+    assert runs.__code__ is not before
+    assert runs.__code__ == before
+    assert all(each is not inner for each in runs.__code__.co_consts)
+    assert rests.__code__ is resting
+    assert runs(2)() == 9
+
+
+def test_code_within_code_that_ran_is_moved_with_it() -> None:
+    def outer() -> Callable[[], int]:
+        return lambda: 7
+
+    inner = next(each for each in outer.__code__.co_consts if isinstance(each, CodeType))
+    made = outer()
+    with noted() as ran:
+        made()
+    gather(ran)
+    assert all(each is not inner for each in outer.__code__.co_consts)
+    assert isinstance(made, FunctionType)
+    assert made.__code__ is not inner
+    assert made() == outer()() == 7
+
+
+@pytest.mark.parametrize("size", [64, 112, 480, 900, 3000])
+def test_a_heap_that_was_filled_has_no_holes_for_new_objects(size: int) -> None:
+    script = f"""
+import gc
+from gwworker.heap import fill_holes
+blocks = [bytes({size} - 33) for _ in range(2000)]
+holes = {{id(block) for block in blocks[10:1990:2]}}
+del blocks[10:1990:2]
+gc.collect()
+kept = fill_holes()
+new = [bytes({size} - 33) for _ in range(500)]
+print(sum(id(block) in holes for block in new))
+"""
+    if sys.platform != "linux" and size > 512:
+        pytest.skip("only glibc says where its heap ends")
+    assert int(in_a_process(script)) == 0
+    unfilled = script.replace("kept = fill_holes()", "kept = []")
+    assert int(in_a_process(unfilled)) > 250, "else this test shows nothing"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells, and only glibc keeps")
+def test_what_malloc_holds_free_is_given_back() -> None:
+    script = """
+import gc
+from gwworker.heap import resident_bytes, trim
+blocks = [bytes(20_000) for _ in range(1000)]
+del blocks[:-1]
+held = resident_bytes()
+trim()
+print(held - resident_bytes())
+"""
+    assert int(in_a_process(script)) > 15 << 20
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+def test_the_size_of_this_process_is_known() -> None:
+    assert 5 << 20 < resident_bytes() < 5 << 30
+    trim()
+    gc.collect()
+    assert fill_holes()

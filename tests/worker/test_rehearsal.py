@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from gwworker.heap import noted
+from gwworker.rehearsal import rehearse
+
+WORKER = Path(__file__).parents[2] / "worker" / "gwworker"
+NOT_IN_A_GOOD_LIFE = {
+    "__init__.py": "is empty",
+    "__main__.py": "the nursery's",
+    "nursery.py": "the nursery's",
+    "heap.py": "of it, only the size is looked at",
+    "rehearsal.py": "the nursery's",
+    "stage.py": "the nursery's",
+    "effects.py": "has types only",
+    "events.py": "has types only",
+    "phases.py": "has types only",
+    "closing.py": "Discord closes nothing",
+    "all_members.py": "Discord objects to nothing",
+}
+"""Modules of which a rehearsal need not run anything, and why."""
+
+
+def descriptors() -> set[str]:
+    found = set()
+    for entry in Path("/proc/self/fd").iterdir():
+        try:
+            found.add(f"{entry.name} {entry.readlink()}")
+        except FileNotFoundError:  # the one that lists them
+            continue
+    return found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+def test_nothing_of_it_is_left() -> None:
+    before = descriptors(), signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    folders = set(Path("/dev/shm").glob("gwcluster-*"))
+    rehearse(2)
+    assert (descriptors(), signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
+    assert set(Path("/dev/shm").glob("gwcluster-*")) <= folders
+    assert len(list(Path("/proc/self/task").iterdir())) == threading.active_count()
+
+
+def test_no_thread_is_started() -> None:
+    started: list[object] = []
+    threading.setprofile(lambda *_: started.append(threading.current_thread()))
+    try:
+        rehearse(2)
+    finally:
+        threading.setprofile(None)
+    assert not started
+
+
+def test_it_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    rehearse(2)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_it_runs_something_of_each_module_of_a_worker() -> None:
+    with noted() as ran:
+        rehearse(2)
+    modules = {Path(code.co_filename).name for code in ran if code.co_filename.startswith(str(WORKER))}
+    assert {path.name for path in WORKER.glob("*.py")} - modules <= set(NOT_IN_A_GOOD_LIFE)
+
+
+def test_it_runs_what_each_event_beat_and_second_runs() -> None:
+    with noted() as ran:
+        rehearse(2)
+    names = {code.co_qualname for code in ran}
+    assert names >= {
+        "Worker.run",
+        "Housekeeping.step",
+        "Drive.received",
+        "Drive._special",
+        "Drive._tick",
+        "Drive.pulse",
+        "Outlet.flush",
+        "Outlet.beacon",
+        "Fanin.push",
+        "Control.data_received",
+        "GatewayLink.send",
+        "Session.step",
+        "Heartbeat.heard",
+        "Sender.heard",
+        "Guilds.heard",
+        "Guilds.keep",
+        "Writer.flush",
+        "Writer.sync",
+        "save",
+        "resume_payload",
+        "identify_payload",
+    }
+
+
+def test_a_life_that_goes_wrong_is_told_and_leaves_nothing_either() -> None:
+    before = descriptors(), logging.getLogger().handlers
+    with pytest.raises(TimeoutError):
+        rehearse(1, life_s=0.0)
+    assert (descriptors(), logging.getLogger().handlers) == before
