@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Final
 
@@ -27,6 +28,8 @@ class Housekeeping:
 
     Args:
         thread: syncs the log.
+        resident: returns how many bytes of this process are in memory.
+        trim: gives back to the system what of it is free.
     """
 
     def __init__(
@@ -39,6 +42,8 @@ class Housekeeping:
         fanin: Fanin,
         control: Control,
         thread: Executor,
+        resident: Callable[[], int] = resident_bytes,
+        trim: Callable[[], None] = trim,
     ) -> None:
         self._drive = drive
         self._writer = writer
@@ -47,10 +52,12 @@ class Housekeeping:
         self._fanin = fanin
         self._control = control
         self._thread = thread
+        self._resident = resident
+        self._trim = trim
         self._loop = asyncio.get_running_loop()
         self._clocks = Clocks(monotonic=time.monotonic, boot=_boot_time, wall=time.time)
         self._syncing: asyncio.Future[None] | None = None  # a slow disk must not hold up the rest
-        self._thrift = Thrift(resident_bytes())
+        self._thrift = Thrift(resident())
         self._beacon_at = self._loop.time() + random.random() * BEACON_INTERVAL_S
         self._tidy_at = self._loop.time() + random.random() * TIDY_INTERVAL_S
 
@@ -72,9 +79,9 @@ class Housekeeping:
             self._tidy_at = now + TIDY_INTERVAL_S
             self._outlet.tidy()
             self._drive.keep()
-        if self._thrift.is_due(now) and self._thrift.look(resident_bytes(), now):
-            trim()
-            self._thrift.trimmed(resident_bytes(), now)
+        if self._thrift.is_due(now) and self._thrift.look(self._resident(), now):
+            self._trim()
+            self._thrift.trimmed(self._resident(), now)
         if now >= self._beacon_at:
             self._beacon_at = now + BEACON_INTERVAL_S  # who was stopped for long makes up for none
             self._drive.beacon()

@@ -71,14 +71,15 @@ def _lay_out() -> list[object]:
     try:
         with noted() as ran:
             rehearse(2)
-        gc.collect()
         filling += fill_holes()
         gather(ran)
+        ran.clear()  # the old code; where it was is to be filled, too
         rehearse()
     except (OSError, RuntimeError) as error:
         log.warning("no rehearsal, so each shard will need some megabytes more: %s", error)
     gc.collect()
-    return filling + fill_holes()
+    filling += fill_holes()
+    return filling
 
 
 class _Nursery:
