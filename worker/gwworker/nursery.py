@@ -1,8 +1,8 @@
 """The nursery (does): loads all of a worker's code once, and forks workers.
 
 A fork shares the pages of it with all its siblings, so a shard costs a few megabytes instead of a whole
-interpreter. That holds only while nothing here writes to them: no threads, no event loop, no ZeroMQ
-context before a fork, and a heap that the garbage collector no longer walks.
+interpreter. That holds only while nothing here writes to them: no thread, event loop or ZeroMQ context is
+there at a fork, and the garbage collector no longer walks the heap, which is laid out for it.
 """
 
 from __future__ import annotations
