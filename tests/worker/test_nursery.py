@@ -250,6 +250,24 @@ def test_workers_share_most_of_their_memory(nursery: Nursery) -> None:
     assert statistics.median(own_kb(pid) for pid in pids) < 6.3 * 1024
 
 
+def test_what_a_worker_runs_lies_together_in_the_nursery() -> None:
+    script = """
+from gwworker.heap import noted
+from gwworker.nursery import _lay_out
+from gwworker.rehearsal import rehearse
+kept = _lay_out()
+with noted() as ran:
+    rehearse(1)
+print(len(ran), len({id(code) // 4096 for code in ran}))
+"""
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", script], capture_output=True, text=True, check=True, timeout=60
+    )
+    functions, pages = map(int, done.stdout.split())
+    assert functions > 600
+    assert pages < functions / 4, "twice as many pages, if they lie where they were loaded"
+
+
 def test_interrupts_are_left_to_the_coordinator(nursery: Nursery) -> None:
     pid, _ = nursery.at_work(0)
     os.kill(pid, signal.SIGINT)

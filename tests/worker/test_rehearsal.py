@@ -4,6 +4,7 @@ import logging
 import signal
 import sys
 import threading
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -70,11 +71,15 @@ def test_it_runs_something_of_each_module_of_a_worker() -> None:
     assert {path.name for path in WORKER.glob("*.py")} - modules <= set(NOT_IN_A_GOOD_LIFE)
 
 
-def test_it_runs_what_each_event_beat_and_second_runs() -> None:
-    with noted() as ran:
-        rehearse(2)
-    names = {code.co_qualname for code in ran}
-    assert names >= {
+def test_it_runs_what_each_event_beat_and_second_runs_often_enough() -> None:
+    # CPython 3.11 rewrites a function's code after eight runs.
+    ran: Counter[str] = Counter()
+    sys.setprofile(lambda frame, event, _: ran.update([frame.f_code.co_qualname] * (event == "call")))
+    try:
+        rehearse()
+    finally:
+        sys.setprofile(None)
+    assert {name for name, times in ran.items() if times >= 8} >= {
         "Worker.run",
         "Housekeeping.step",
         "Drive.received",

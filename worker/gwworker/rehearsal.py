@@ -86,15 +86,14 @@ async def _life(folder: Path, listener: socket.socket, compression: str, life_s:
     ours, theirs = socket.socketpair()
     job = _job(folder, compression, url)
     coordinator, _ = await loop.create_unix_connection(lambda: Coordinator(job, loop.time), sock=ours)
-    now = loop.time() + TIDY_INTERVAL_S
+    in_a_minute = loop.time() + TIDY_INTERVAL_S  # all is due
     running = asyncio.ensure_future(worker.run(theirs))
     try:
         async with asyncio.timeout(life_s):
             while not running.done():
                 await asyncio.sleep(STEP_S)
                 if worker.housekeeping is not None:
-                    worker.housekeeping.step(now)
-                    now += TIDY_INTERVAL_S  # so that all is due each time
+                    worker.housekeeping.step(in_a_minute)
             status = await running
     finally:
         running.cancel()

@@ -1,8 +1,8 @@
 """When free memory goes back to the system (pure).
 
 A start hands a shard thousands of guilds, some of them large. What they took is free afterwards, and malloc
-keeps most of it. Giving it back takes milliseconds, and so does taking it again. So it is done once a worker
-holds much more than it needed before, holds still, and at most once a minute.
+keeps most of it. Giving it back takes a fraction of a millisecond, taking it again some more. So it is done
+when a worker holds much more than it needed before and holds still, and not all the time.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final
 LOOK_S: Final = 5.0
 WORTH_BYTES: Final = 1 << 20
 STILL_BYTES: Final = 256 << 10
-AGAIN_S: Final = 60.0
+AGAIN_S: Final = 15.0
 
 
 class Thrift:
