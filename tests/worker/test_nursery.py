@@ -250,6 +250,18 @@ def test_workers_share_most_of_their_memory(nursery: Nursery) -> None:
     assert statistics.median(own_kb(pid) for pid in pids) < 6.3 * 1024
 
 
+def test_a_worker_imports_these_packages_and_no_others() -> None:
+    # Each import costs memory and time; what comes along should be wanted.
+    script = "import sys, gwworker.nursery; print(*{name.partition('.')[0] for name in sys.modules})"
+    done = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True, check=True)
+    packages = {name for name in done.stdout.split() if not name.startswith("_")}
+    ours = {"gwcluster", "gwworker", "backports", "msgpack", "websockets", "zmq"}
+    brought_along = {"cython_runtime"}
+    assert packages - sys.stdlib_module_names - {"sitecustomize"} <= ours | brought_along
+    assert "unittest" not in packages
+    assert "multiprocessing" not in packages
+
+
 def test_what_a_worker_runs_lies_together_in_the_nursery() -> None:
     script = """
 from gwworker.heap import noted
