@@ -6,6 +6,7 @@ import gc
 import platform
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable
 from types import CodeType, FunctionType
 
@@ -54,6 +55,17 @@ def test_what_ran_gets_new_code_that_does_the_same() -> None:
     assert all(each is not inner for each in runs.__code__.co_consts)
     assert rests.__code__ is resting
     assert runs(2)() == 9
+
+
+def test_a_weak_proxy_of_what_is_gone_does_not_matter() -> None:
+    class Gone:
+        pass
+
+    proxy = weakref.proxy(Gone())
+    with noted() as ran:
+        runs(2)()
+    assert gather(ran) > 0
+    assert type(proxy) is weakref.ProxyType
 
 
 def test_code_within_code_that_ran_is_moved_with_it() -> None:
