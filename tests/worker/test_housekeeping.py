@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
@@ -32,7 +33,7 @@ async def kept(sizes: list[int], *, step_s: float) -> tuple[list[str], list[int]
             resident=lambda: sizes[step],
             trim=lambda: given.append(step),
         )
-        now = asyncio.get_running_loop().time()
+        now = time.monotonic()
         for step in range(len(sizes)):
             keeping.step(now + step * step_s)
     return house.asked, given

@@ -255,7 +255,7 @@ def test_a_worker_imports_these_packages_and_no_others() -> None:
     script = "import sys, gwworker.nursery; print(*{name.partition('.')[0] for name in sys.modules})"
     done = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True, check=True)
     packages = {name for name in done.stdout.split() if not name.startswith("_")}
-    ours = {"gwcluster", "gwworker", "backports", "msgpack", "websockets", "zmq"}
+    ours = {"gwcluster", "gwworker", "backports", "msgpack", "uvloop", "websockets"}
     brought_along = {"cython_runtime"}
     assert packages - sys.stdlib_module_names - {"sitecustomize"} <= ours | brought_along
     assert "unittest" not in packages

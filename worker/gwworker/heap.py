@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 from types import CodeType, FrameType, FunctionType
-from typing import Any, ClassVar, Final, cast
+from typing import Any, ClassVar, Final
 
 _ALIGNMENT: Final = 16
 _POOL_BYTES: Final = 16 << 10
@@ -56,7 +56,7 @@ def noted() -> Iterator[set[CodeType]]:
 def gather(ran: set[CodeType]) -> int:
     """Give all functions that have code in `ran` new code, side by side; return how many those are."""
     # type(): isinstance would ask a weak proxy for what it stands for, which may be gone.
-    functions = [cast(FunctionType, found) for found in gc.get_objects() if type(found) is FunctionType]
+    functions = [found for found in gc.get_objects() if type(found) is FunctionType]
     for function in functions:
         _unpack(function.__code__)
     again = {code: _again(code, ran) for code in {function.__code__ for function in functions}}

@@ -58,17 +58,17 @@ class Housekeeping:
         self._clocks = Clocks(monotonic=time.monotonic, boot=_boot_time, wall=time.time)
         self._syncing: asyncio.Future[None] | None = None  # a slow disk must not hold up the rest
         self._thrift = Thrift(resident())
-        self._beacon_at = self._loop.time() + random.random() * BEACON_INTERVAL_S
-        self._tidy_at = self._loop.time() + random.random() * TIDY_INTERVAL_S
+        self._beacon_at = time.monotonic() + random.random() * BEACON_INTERVAL_S
+        self._tidy_at = time.monotonic() + random.random() * TIDY_INTERVAL_S
 
     async def keep(self) -> None:
         """Do what is due, once a second, until cancelled."""
         while True:
             await asyncio.sleep(INTERVAL_S)
-            self.step(self._loop.time())
+            self.step(time.monotonic())
 
     def step(self, now: float) -> None:
-        """Do what is due at the loop's second `now`."""
+        """Do what is due at monotonic second `now`."""
         if (surprise := self._clocks.look()) is not None:
             self._drive.surprised(surprise)
         self._outlet.mark()

@@ -2,7 +2,7 @@
 
 CPython rewrites a function's code as it first runs, and fills caches. Done in the nursery, the result is
 shared by all workers; done in each worker, each has copies of those pages. A life has a gateway on loopback,
-a coordinator and a log, but no thread, no ZeroMQ and no end of the process; when it is over, nothing of it is
+a coordinator and a log, but no thread and no end of the process; when it is over, nothing of it is
 left. It saves memory, and nothing else depends on it.
 """
 
@@ -14,18 +14,19 @@ import os
 import socket
 import ssl
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from gwcluster.wire import control as c
 from gwcluster.wire.exits import WorkerExit
 from gwworker.housekeeping import TIDY_INTERVAL_S
 from gwworker.logs import log_to_pipe
-from gwworker.stage import Coordinator, Gateway
-from gwworker.worker import Means, Worker
+from gwworker.stage import Coordinator, Gateway, Pull
+from gwworker.worker import Means, Worker, new_loop
 
 ROUNDS: Final = 16
 """Beyond the eight runs after which CPython rewrites a function, of resumed sessions and of new ones."""
@@ -58,7 +59,8 @@ def rehearse(rounds: int = ROUNDS, *, life_s: float = LIFE_S) -> None:
             compression = _COMPRESSIONS[number % len(_COMPRESSIONS)]
             session = Path(folder) / str(number // 2)  # every other life resumes what the one before began
             session.mkdir(exist_ok=True)
-            asyncio.run(_life(session, listener, compression, life_s))
+            with asyncio.Runner(loop_factory=new_loop) as runner:
+                runner.run(_life(session, listener, compression, life_s))
 
 
 @contextmanager
@@ -83,10 +85,11 @@ async def _life(folder: Path, listener: socket.socket, compression: str, life_s:
     url = f"{'wss' if server_tls else 'ws'}://127.0.0.1:{listener.getsockname()[1]}"
     gateway = Gateway(compression, url=url, at_end=worker.drain)
     server = await loop.create_server(gateway.connection, sock=listener.dup(), ssl=server_tls)
+    fanin = await loop.create_unix_server(Pull, str(folder / "fanin"))
     ours, theirs = socket.socketpair()
     job = _job(folder, compression, url)
-    coordinator, _ = await loop.create_unix_connection(lambda: Coordinator(job, loop.time), sock=ours)
-    in_a_minute = loop.time() + TIDY_INTERVAL_S  # all is due
+    coordinator, _ = await loop.create_unix_connection(lambda: Coordinator(job, time.monotonic), sock=ours)
+    in_a_minute = time.monotonic() + TIDY_INTERVAL_S  # all is due
     running = asyncio.ensure_future(worker.run(theirs))
     try:
         async with asyncio.timeout(life_s):
@@ -100,6 +103,7 @@ async def _life(folder: Path, listener: socket.socket, compression: str, life_s:
         worker.finish(WorkerExit.DONE)
         coordinator.close()
         server.close()
+        fanin.close()
         await asyncio.sleep(STEP_S)  # lets the connections end
     if status is not WorkerExit.DONE:
         raise RuntimeError(f"a worker ended with {status} in its rehearsal")
@@ -119,25 +123,6 @@ def _anonymous() -> tuple[ssl.SSLContext | None, ssl.SSLContext]:
     return server, client
 
 
-class _Bus:
-    """A ZeroMQ context without threads, and its one socket."""
-
-    def socket(self, _: int) -> _Bus:
-        return self
-
-    def connect(self, _: str) -> None:
-        pass
-
-    def send(self, _: bytes, __: int) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-    def term(self) -> None:
-        pass
-
-
 class _AtOnce(Executor):
     """Runs in the caller's thread what it is given."""
 
@@ -148,7 +133,6 @@ class _AtOnce(Executor):
 
 
 _MEANS: Final = Means(
-    bus=cast(Any, _Bus),
     syncs=_AtOnce,
     watch=lambda disk: disk.look(),
     jitter=lambda: 0.0,
@@ -171,7 +155,7 @@ def _job(folder: Path, compression: str, gateway_url: str) -> c.Job:
         include=None,
         exclude=[],
         folder=str(folder),
-        fanin="",
+        fanin=f"ipc://{folder}/fanin",
         retention_bytes=1 << 20,
         retention_age_s=60.0,
     )

@@ -1,4 +1,4 @@
-"""Who a worker talks to in a rehearsal (does): a gateway and a coordinator that know one way to go."""
+"""Who a worker talks to in a rehearsal (does): gateway, coordinator and fan-in, which know one way to go."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import sys
 import zlib
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
@@ -16,6 +16,7 @@ from websockets.server import ServerProtocol
 from gwcluster.discord import Op
 from gwcluster.wire import control as c
 from gwcluster.wire.notices import ShardState
+from gwworker.zmtp import GREETING, READY
 
 if sys.version_info >= (3, 14):
     from compression.zstd import ZstdCompressor
@@ -41,8 +42,7 @@ class Coordinator(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Say what to do."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
         self._tell(self._job)
 
     def data_received(self, data: bytes) -> None:
@@ -65,6 +65,14 @@ class Coordinator(asyncio.Protocol):
 
 
 _PRESENCE: Final[dict[str, Any]] = {"since": None, "activities": [], "status": "online", "afk": False}
+
+
+class Pull(asyncio.Protocol):
+    """The coordinator's end of the fan-in: says that it is one, and reads."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Say so."""
+        cast(asyncio.Transport, transport).write(GREETING + READY.replace(b"PUSH", b"PULL"))
 
 
 class Gateway:
@@ -97,8 +105,7 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
         self._core.receive_data(data)
