@@ -188,3 +188,47 @@ def test_a_thread_looks_once_a_second_whatever_comes_of_it(
         assert [stood_in.acquire(timeout=20) for _ in range(2)] == [True, True]
     disk.stop()
     assert ("bug while" in caplog.text) is broken
+
+
+class Looks:
+    """Stands for the end of looking: notes each wait before a look, and lets nobody wait for real."""
+
+    def __init__(self, most: int) -> None:
+        self.waits: list[float] = []
+        self._most = most
+        self.reached = threading.Event()
+
+    def wait(self, seconds: float) -> bool:
+        self.waits.append(seconds)
+        if len(self.waits) < self._most:
+            return False
+        self.reached.set()
+        return True
+
+
+def test_the_thread_that_looks_sleeps_until_the_disk_is_used_again() -> None:
+    _, disk, _ = rig()
+    roused: list[str] = []
+    disk.roused = lambda: roused.append("roused")
+    looks = disk._stopped = Looks(3)  # type: ignore[assignment]
+    disk.rest()
+    disk.watch()
+    assert not looks.reached.wait(0.1)
+    assert looks.waits == []
+    for _ in range(2):
+        with disk:
+            assert looks.reached.wait(20)
+    assert looks.waits == [1.0, 1.0, 1.0]
+    assert roused == ["roused"]
+
+
+def test_a_call_that_hangs_just_when_the_disk_had_rested_is_stood_in_for() -> None:
+    disk, stood_in = Disk(time.monotonic), threading.Semaphore(0)
+    disk.stand_in = lambda now: stood_in.release()
+    disk.rest()
+    disk.watch()
+    began = time.monotonic()
+    with disk:
+        assert stood_in.acquire(timeout=20)
+    assert time.monotonic() - began >= 1.0
+    disk.stop()

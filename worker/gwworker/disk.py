@@ -35,12 +35,14 @@ class Disk:
         clock: monotonic seconds.
 
     Attributes:
+        roused: called at the beginning of the first block after `rest`.
         stand_in: called with the moment, again and again while a call is stuck, in the thread that looks; it
             must leave the log alone.
         answered: called at the end of a block for which somebody stood in.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
+        self.roused: Callable[[], None] | None = None
         self.stand_in: Callable[[float], None] | None = None
         self.answered: Callable[[], None] | None = None
         self._clock = clock
@@ -48,10 +50,18 @@ class Disk:
         self._since: float | None = None
         self._sync_since: float | None = None
         self._stood_in = False
+        self._resting = False  # asked for each block, and cheaper than the event
+        self._awake = threading.Event()
+        self._awake.set()
         self._stopped = threading.Event()
 
     def __enter__(self) -> None:
         self._since = self._clock()
+        if self._resting:
+            self._resting = False
+            self._awake.set()
+            if self.roused is not None:
+                self.roused()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -81,6 +91,15 @@ class Disk:
             return f"the log's disk hasn't finished a sync for {now - sync_since:.0f} s"
         return None
 
+    def rest(self) -> None:
+        """Nothing is done with the disk for now: the thread that looks may sleep until the next block.
+
+        For the blocks' thread, outside of them.
+        """
+        assert self._since is None, "the disk is in use"
+        self._resting = True
+        self._awake.clear()
+
     def watch(self) -> None:
         """Begin to `look`, in a thread of its own, until `stop`. Whoever forks does so before."""
         threading.Thread(target=self._watch, name="disk", daemon=True).start()
@@ -88,9 +107,10 @@ class Disk:
     def stop(self) -> None:
         """Look no more."""
         self._stopped.set()
+        self._awake.set()
 
     def _watch(self) -> None:
-        while not self._stopped.wait(LOOK_S):
+        while self._awake.wait() and not self._stopped.wait(LOOK_S):
             try:
                 self.look()
             except Exception:  # whatever it was, the next beat may be sent all the same

@@ -25,6 +25,7 @@ from gwcluster.wire.control import Job, Message, Pulse
 from gwcluster.wire.exits import WorkerExit
 from gwcluster.wire.notices import BEACON_INTERVAL_S
 from gwworker.bus_link import Control, Fanin
+from gwworker.clocks import Clocks
 from gwworker.disk import Disk
 from gwworker.drive import Drive
 from gwworker.housekeeping import Housekeeping
@@ -134,20 +135,21 @@ class Worker:
             finish=self.finish,
         )
         self._drive = drive
-        self.housekeeping = Housekeeping(
-            drive=drive,
+        housekeeping = self.housekeeping = Housekeeping(
+            drive,
             writer=writer,
             disk=disk,
             outlet=outlet,
-            fanin=fanin,
-            control=control,
+            unpushed=lambda: fanin.unpushed,
+            tell=control.tell,
+            clocks=Clocks(monotonic=time.monotonic, boot=_boot_time, wall=time.time),
             thread=self._means.syncs(),
+            jitter=self._means.jitter,
         )
-        keeper = loop.create_task(self.housekeeping.keep())
-        keeper.add_done_callback(self._keeper_ended)
+        housekeeping.begin()
         drive.begin()
         status = await self._finished
-        keeper.cancel()
+        housekeeping.end()
         if drive.link is not None:
             await asyncio.wait([drive.link.closed], timeout=CLOSE_S)
             drive.link.abort()
@@ -204,10 +206,10 @@ class Worker:
         )
         self.finish(WorkerExit.FAILED)
 
-    def _keeper_ended(self, keeper: asyncio.Task[None]) -> None:
-        if not keeper.cancelled() and (error := keeper.exception()) is not None:
-            log.error("bug in the housekeeping: %s", error, exc_info=error)
-            self.finish(WorkerExit.FAILED)
+
+def _boot_time() -> float:
+    """Monotonic seconds that go on while the machine is suspended."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 async def _open_log(job: Job, disk: Disk) -> Writer | None:
