@@ -51,7 +51,9 @@ TOUCH_S: Final = 30.0
 """Between two notes that a shard's session is alive."""
 
 WEIGH_S: Final = 10.0
-"""Between two looks at the memory of workers."""
+WEIGH_S_PER_WORKER: Final = 0.25
+"""Between two looks at the memory of workers, at least, and for each of them: the kernel walks their pages
+for it, and they shall cost less than a hundredth of a core."""
 
 _Answer = TypeVar("_Answer")
 
@@ -370,7 +372,8 @@ class Cluster:
             for view in board.views.values():
                 if view.pid is not None:
                     view.memory_bytes = found.get(view.pid, view.memory_bytes)
-            await asyncio.sleep(WEIGH_S if found else BEACON_INTERVAL_S)
+            pause_s = max(WEIGH_S, WEIGH_S_PER_WORKER * len(found))
+            await asyncio.sleep(pause_s if found else BEACON_INTERVAL_S)
 
     def look_for_keys(self) -> None:
         """Take what has changed in the folder of clients' keys at once, and not only in a moment."""

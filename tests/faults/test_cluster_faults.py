@@ -60,7 +60,7 @@ def test_f107_a_worker_whose_log_another_process_writes_never_dials_and_comes_ba
     async def play(scene: Scene) -> None:
         other = take_folder(tmp_path / "state" / "shards" / "0")
         await scene.start()
-        await scene.until(lambda: scene.crew.supervisor.deaths[0] >= 3)
+        await scene.until(lambda: scene.crew.supervisor.died(0) >= 3)
         busy = "shard 0: the worker found its log held by another process (status 75)"
         assert len(scene.story(busy).splitlines()) == 3
         assert "no identify was spent" in scene.story(busy)
@@ -176,7 +176,7 @@ def test_f108_a_worker_that_crashes_a_few_times_resumes_its_saved_session(tmp_pa
         scene.crashes[0] = 1
         scene.worker(0).kill()
         scene.sim.emit("TYPING_START", {"while": "away"})
-        await scene.until(lambda: scene.crew.supervisor.deaths[0] == 4)
+        await scene.until(lambda: scene.crew.supervisor.died(0) == 4)
         assert len(scene.sim.ledger.connections) == 1
         del scene.crashes[0]
         await scene.live()

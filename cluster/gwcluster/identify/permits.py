@@ -59,8 +59,8 @@ class Permits:
     @property
     def due(self) -> float | None:
         """The next moment (monotonic seconds) at which `step` may have something to do."""
-        moments = [*self._unwritten.values(), *([] if self.gate.due is None else [self.gate.due])]
-        return min(moments, default=None)
+        due = self.gate.due
+        return min([*self._unwritten.values(), *([] if due is None else [due])], default=None)
 
     def heard(self, shard: int, message: Message) -> bool:
         """Take what a worker said; False when it is not about permits."""

@@ -41,6 +41,9 @@ from gwcluster.wire.notices import ShardState
 DRAIN_S: Final = 6.0
 """What workers get to stop by themselves, of the ten seconds that a whole stop may take."""
 
+RECOUNT_S: Final = 0.1
+"""Between two counts for the sake of changes, at least: a start has thousands of them within seconds."""
+
 LOOK_S: Final = 0.1
 """How often to look whether a new nursery is up."""
 
@@ -109,6 +112,8 @@ class Crew:
         self._dying: dict[int, int] = {}
         self._news = asyncio.Event()
         self._headcount = Headcount()
+        self._counted_at = float("-inf")
+        self._uncounted = False  # a state has changed since
 
     async def run(self) -> Exit:
         """Work until every worker has stopped, and none is to be started."""
@@ -122,9 +127,13 @@ class Crew:
                     self._end_hanging(shard)
                 if self.supervisor.refused is None:
                     self.permits.step()
+                if self._uncounted and (now := self._clock()) >= self._counted_at + RECOUNT_S:
+                    self._counted_at = now
+                    self.publish_counts()
                 await self._until_due()
         finally:
             await self._nurseries.close()
+        self.publish_counts()
         await self.farewells.heard()
         return self._status()
 
@@ -203,11 +212,10 @@ class Crew:
         return None if self._rolling is None else Rolled(self._rolling.done, self._rolling.total)
 
     def _revived(self, shard: int) -> None:
-        if shard not in self.supervisor.children:
+        if not self.supervisor.runs(shard):
             self._refusals.pop(shard, None)
             if self.board.changed(shard, ShardState.STARTING, "an operator has it restarted", self._wall()):
-                self.publish_counts()
-                self.on_change()
+                self._changed()
         self._news.set()
 
     def _live(self) -> set[int]:
@@ -275,6 +283,7 @@ class Crew:
 
     def publish_counts(self) -> None:
         """Tell subscribers how many shards are live, and the log when there is news; every few seconds."""
+        self._uncounted = False
         counts = self.board.counts
         self._herald.cluster(counts)
         if self.supervisor.draining:
@@ -343,13 +352,14 @@ class Crew:
             if self.commands is not None:
                 self.commands.heard(message)
             return  # nothing to supervise
+        if isinstance(message, Pulse):
+            self.board.beat(shard, message)
+            self.grapevine.remind()
+            return  # most of what comes when all is well, and nothing to do
         now = self._wall()
         match message:
             case StateChanged():
                 self._state_changed(shard, message, now)
-            case Pulse():
-                self.board.beat(shard, message)
-                self.grapevine.remind()
             case Refused():
                 self._refused(shard, message)
             case HostFailed() | SentAway():
@@ -388,10 +398,15 @@ class Crew:
                 self.grapevine.ready()
         self._stop_the_hopeless()
         if changed:
-            self.publish_counts()
-            self.on_change()
+            self._changed()
 
     # What follows
+
+    def _changed(self) -> None:
+        """A state is another one: count soon, and tell."""
+        self._uncounted = True
+        self._news.set()
+        self.on_change()
 
     def _stop_the_hopeless(self) -> None:
         """When Discord refuses the cluster nobody identifies any more; sessions that live may go on."""
@@ -401,13 +416,13 @@ class Crew:
         for shard, view in self.board.views.items():
             if view.state is ShardState.QUEUED:
                 self.supervisor.stop(shard, self._clock())
-            elif shard not in self.supervisor.children and shard not in self.supervisor.failed:
+            elif not self.supervisor.runs(shard) and shard not in self.supervisor.failed:
                 self.supervisor.failed[shard] = refused  # it waited for its start, which won't come
                 self._note_death(shard, refused)
 
     def _end_hanging(self, shard: int) -> None:
         """Kill a worker that neither works nor dies; its successor resumes."""
-        pid = self.supervisor.children.get(shard)
+        pid = self.supervisor.pid(shard)
         if pid is not None:
             log.error("shard %d: its worker said nothing for %.0f s; killing it", shard, SILENT_S)
             self._nurseries.signal(shard, pid, signal.SIGKILL)
@@ -423,7 +438,7 @@ class Crew:
 
     def _note_death(self, shard: int, why: str) -> None:
         now = self._wall()
-        self.board.views[shard].deaths = self.supervisor.deaths[shard]
+        self.board.views[shard].deaths = self.supervisor.died(shard)
         if shard in self.supervisor.failed:
             reason = self._refusals.get(shard) or self.supervisor.failed[shard]
             if self.board.changed(shard, ShardState.FAILED, reason, now):
@@ -433,8 +448,7 @@ class Crew:
         else:
             self.board.views[shard].restarts += 1
             self.board.changed(shard, ShardState.STARTING, why, now)
-        self.publish_counts()
-        self.on_change()
+        self._changed()
 
     def _say(self, verdict: Verdict) -> None:
         log.log(_LEVELS[verdict.severity], verdict.text)
@@ -444,12 +458,12 @@ class Crew:
             case Start():
                 await self._start(effect.shard)
             case Kill():
-                pid = self.supervisor.children.get(effect.shard)
+                pid = self.supervisor.pid(effect.shard)
                 if pid is not None:
                     self._nurseries.signal(effect.shard, pid, effect.signal)
 
     async def _start(self, shard: int) -> None:
-        if shard not in self.supervisor.children:
+        if not self.supervisor.runs(shard):
             return  # the nursery could not be started a moment ago; its supervisor says when to try again
         try:
             link = await self._nurseries.fork(shard)
@@ -463,7 +477,8 @@ class Crew:
 
     async def _until_due(self) -> None:
         permits_due = self.permits.due if self.supervisor.refused is None else None
-        dues = (self.supervisor.due, permits_due, self._pulses.due, self._roll_due)
+        count_due = self._counted_at + RECOUNT_S if self._uncounted else None
+        dues = (self.supervisor.due, permits_due, self._pulses.due, self._roll_due, count_due)
         moments = [moment for moment in dues if moment is not None]
         wait_s = max(0.0, min(moments) - self._clock()) if moments else None
         try:

@@ -158,6 +158,8 @@ class Nurseries:
 
     def _end_the_empty(self) -> None:
         """End each old nursery that has no worker any more, except one that may be needed again."""
+        if not self._retired:
+            return
         homes = set(self._homes.values())
         for nursery in [one for one in self._retired if one not in homes and one is not self._before]:
             self._retired.remove(nursery)

@@ -288,6 +288,18 @@ class Supervisor:
         """Whether nothing runs and, unless an operator restarts a failed shard, nothing will."""
         return not any(slot.running or self._may_start(shard) for shard, slot in self._slots.items())
 
+    def runs(self, shard: int) -> bool:
+        """Say whether the shard has a worker, or will have one at once."""
+        return self._slots[shard].running
+
+    def pid(self, shard: int) -> int | None:
+        """Return the process id of the shard's worker; None: it has none, or it isn't known yet."""
+        return self._slots[shard].pid
+
+    def died(self, shard: int) -> int:
+        """Return how often the shard's worker died unasked since the coordinator started."""
+        return self._slots[shard].patience.died
+
     @property
     def children(self) -> dict[int, int | None]:
         """Shards whose worker runs, with its pid, or None while that isn't known yet."""
@@ -301,11 +313,6 @@ class Supervisor:
             for shard, slot in self._slots.items()
             if not slot.running and self._may_start(shard) and slot.start_at != _NEVER
         }
-
-    @property
-    def deaths(self) -> dict[int, int]:
-        """How often each shard's worker died unasked since the coordinator started."""
-        return {shard: slot.patience.died for shard, slot in self._slots.items()}
 
     def _start_apart(self, slots: Collection[_Slot], now: float) -> None:
         for slot in slots:

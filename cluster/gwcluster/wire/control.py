@@ -333,7 +333,8 @@ def _decode(body: bytes) -> Message:
     if kind is None:
         raise WireError(f"a control message of no known kind: {quoted(sorted(fields))}")
     types = _TYPES[kind]
-    fields = {name: value for name, value in fields.items() if name in types}  # a newer side may say more
+    if not fields.keys() <= types.keys():  # a newer side may say more
+        fields = {name: value for name, value in fields.items() if name in types}
     for field_name, value in fields.items():
         if not fits(value, types[field_name]):
             raise WireError(f"a {kind.__name__} message whose {field_name} is a {type(value).__name__}")

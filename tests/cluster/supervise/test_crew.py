@@ -1029,3 +1029,38 @@ def test_a_stop_ends_a_rolling_restart_and_both_nurseries() -> None:
     assert rig.play(story) == 0
     assert [nursery.stopped for nursery in rig.nurseries] == [True, True]
     assert rig.crew.roll() == "the cluster is stopping"
+
+
+def test_of_many_changes_at_once_the_counts_tell_the_first_and_soon_the_last() -> None:
+    rig = Rig(*range(50))
+
+    async def story(_: object) -> None:
+        await asyncio.sleep(1.0)
+        before = len(rig.herald.counts)
+        for shard in range(50):
+            rig.live(shard)
+            await asyncio.sleep(0)
+        await asyncio.sleep(1.0)
+        told = rig.herald.counts[before:]
+        assert 1 <= told[0].ready < 50
+        assert [one.ready for one in told[1:]] == [50]
+        rig.drain()
+
+    rig.play(story)
+
+
+def test_pulses_are_noted_and_make_nobody_look_at_all_shards() -> None:
+    rig = Rig(0, 1)
+
+    async def story(_: object) -> None:
+        rig.live(0, 1)
+        await asyncio.sleep(1.0)
+        looks = rig.looks
+        for _ in range(100):
+            rig.crew.said(0, PULSE)
+            await asyncio.sleep(0.001)
+        assert rig.looks - looks == 200  # two for each pulse itself, and none for a pass
+        assert rig.crew.board.views[0].pulse == PULSE
+        rig.drain()
+
+    rig.play(story)

@@ -102,7 +102,7 @@ def test_one_death_too_many_fails_that_shard_and_the_others_go_on() -> None:
 def test_an_exit_by_itself_is_a_death_too() -> None:
     supervisor = running(0)
     supervisor.exited(0, 0, 10_001.0)
-    assert supervisor.deaths == {0: 1}
+    assert supervisor.died(0) == 1
     assert supervisor.due == 10_001.0
 
 
@@ -169,7 +169,7 @@ def test_an_operator_restarts_a_running_shard_and_that_is_no_death() -> None:
     assert supervisor.step(10_005.0) == [Kill(0, SIGTERM)]
     assert supervisor.exited(0, 0, 10_006.0).severity is Severity.INFO
     assert supervisor.step(10_006.0) == [Start(0, attempt=2)]
-    assert supervisor.deaths == {0: 0, 1: 0}
+    assert (supervisor.died(0), supervisor.died(1)) == (0, 0)
 
 
 def test_a_worker_that_does_not_stop_for_an_operator_is_killed_until_it_is_gone() -> None:
@@ -238,7 +238,7 @@ def test_a_nursery_that_ends_takes_all_workers_and_no_shard_is_blamed() -> None:
     supervisor = running(0, 1, restarts=1)
     assert supervisor.nursery_died(10_001.0).severity is Severity.WARNING
     assert supervisor.step(10_001.0) == [Start(0, attempt=2), Start(1, attempt=2)]
-    assert supervisor.deaths == {0: 0, 1: 0}
+    assert (supervisor.died(0), supervisor.died(1)) == (0, 0)
 
 
 def test_a_nursery_that_keeps_ending_is_started_later_each_time_and_then_not_at_all() -> None:
