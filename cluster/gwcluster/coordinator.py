@@ -32,6 +32,7 @@ from gwcluster.identify.start import Start, advice
 from gwcluster.job import job_of
 from gwcluster.log.session_state import touch
 from gwcluster.means import Means
+from gwcluster.open_files import check_open_files
 from gwcluster.operations import Operations
 from gwcluster.reload import read_again
 from gwcluster.requests.control_loop import ControlLoop
@@ -238,6 +239,7 @@ class Cluster:
                 return Exit.DONE if answer is None else Exit.REFUSED
             info = answer
             start = beginning(self.config, sessions, known, info)
+        check_open_files(len(start.ids), self._means.open_files)
         limits = self._limits = self._make_limits(ledger, start)
         if info is not None:
             limits.admit(info, fresh=self._fresh)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -46,6 +47,7 @@ class Means:
         web: makes what serves HTTP for these operations, None: nothing does.
         weigh: returns how many bytes of memory each of these processes has, without holding up the loop.
         systemd: the service manager.
+        open_files: so many may this process have at once.
         attended: keeps those outside told of what the given look sees, as long as its block runs.
         locks: whose keys are good for what at both; None: everybody may do everything.
     """
@@ -60,6 +62,7 @@ class Means:
     web: Callable[[Operations], Web | None]
     weigh: Callable[[Iterable[int]], Awaitable[dict[int, int]]]
     systemd: Systemd
+    open_files: int
     attended: Callable[[Callable[[], Sight]], AbstractAsyncContextManager[None]]
     locks: Locks | None = None
 
@@ -98,6 +101,7 @@ def real_means(config: Config, environ: Mapping[str, str]) -> Means:
         web=lambda operations: _web(config, operations),
         weigh=weigh,
         systemd=systemd,
+        open_files=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
         attended=lambda look: _attended(config, systemd, look),
         locks=keys,
     )

@@ -71,6 +71,7 @@ class Scene:
         self.slept_s = 0.0
         self.dice = random.Random(sim.settings.seed)
         self.crashes: dict[int, int] = {}
+        self.open_files = 65_536
         self.job_changes: dict[str, Any] = {}
         self.loop = asyncio.get_running_loop()
         self.starts = 0
@@ -221,6 +222,7 @@ class Scene:
             web=lambda _: None,
             weigh=_weigh,
             systemd=Systemd({}, pid=1, monotonic=self.loop.time),
+            open_files=self.open_files,
             attended=lambda _: contextlib.nullcontext(),
         )
         assembled = asyncio.Event()

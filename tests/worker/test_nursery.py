@@ -86,11 +86,12 @@ class Line:
 class Nursery:
     """A nursery, and the workers that it forked for us."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, code: str | None = None) -> None:
         self.folder = folder
         ours, theirs = socket.socketpair()
         self.descriptor = theirs.fileno()
-        command = [sys.executable, "-P", "-m", "gwworker", str(self.descriptor)]
+        run = ["-m", "gwworker"] if code is None else ["-c", code]
+        command = [sys.executable, "-P", *run, str(self.descriptor)]
         self.stderr = (folder / "stderr").open("wb")
         self.process = subprocess.Popen(
             command, pass_fds=[self.descriptor], stdin=subprocess.DEVNULL, stderr=self.stderr
@@ -305,3 +306,36 @@ def test_nothing_older_than_tls_1_2_is_spoken_and_certificates_are_verified() ->
     assert tls.minimum_version is ssl.TLSVersion.TLSv1_2
     assert tls.check_hostname
     assert tls.verify_mode is ssl.CERT_REQUIRED
+
+
+NO_ROOM = """
+import errno, os, sys
+from gwworker import nursery
+
+fork, asked = os.fork, []
+
+def refuse_the_second():
+    asked.append(1)
+    if len(asked) == 2:
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    return fork()
+
+os.fork = refuse_the_second
+nursery.main(int(sys.argv[1]))
+"""
+
+
+def test_a_fork_that_is_refused_ends_nobody_else(tmp_path: Path) -> None:
+    nursery = Nursery(tmp_path, code=NO_ROOM)
+    try:
+        first, _ = nursery.fork(0)
+        refused, line = nursery.fork(1)
+        assert refused == 0
+        assert nursery.line.hear(Exited) == Exited(1, 0, 1)
+        assert line.end.recv(1) == b"", "nobody has the other end"
+        again, _ = nursery.fork(1)
+        assert is_alive(first)
+        assert is_alive(again)
+        assert "shard 1: no worker can be forked: [Errno 11] Resource" in nursery.said()
+    finally:
+        nursery.close()

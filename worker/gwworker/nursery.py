@@ -129,7 +129,14 @@ class _Nursery:
     def _fork(self, shard: int, end: int) -> None:
         assert len(os.listdir("/proc/self/task")) == 1, "a nursery with threads must not fork"  # noqa: PTH208
         nursery = os.getpid()
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError as error:  # no memory or no processes left: those that run are to go on
+            log.error("shard %d: no worker can be forked: %s", shard, error)
+            os.close(end)
+            self._tell(Forked(shard, 0))
+            self._tell(Exited(shard, 0, WorkerExit.FAILED))
+            return
         if pid == 0:
             self._be_worker(shard, end, nursery)
         os.close(end)
