@@ -12,7 +12,7 @@ from stage import Stage
 
 SHARDS = (16, 64, 128, 256)
 RATES = (0.0, 5.0, 20.0, 50.0)
-SETTLE_S = 4.0
+SETTLE_S = 3.0
 MOST_EVENTS = 5_500
 """A second: more than that, gateway and subscriber included, doesn't fit on two cores."""
 

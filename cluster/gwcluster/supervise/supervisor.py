@@ -279,8 +279,10 @@ class Supervisor:
             if not slot.running:
                 if self._may_start(shard) and slot.start_at != _NEVER:
                     moments.append(slot.start_at)
-            elif slot.pid is not None:
-                moments += [at for at in (slot.term_at, slot.kill_at) if at is not None]
+            elif (
+                slot.kill_at is not None and slot.pid is not None
+            ):  # who is asked to stop has a bound as well
+                moments.append(slot.kill_at if slot.term_at is None else min(slot.term_at, slot.kill_at))
         return min(moments, default=None)
 
     @property
