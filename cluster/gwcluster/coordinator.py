@@ -32,6 +32,7 @@ from gwcluster.identify.start import Start, advice
 from gwcluster.job import job_of
 from gwcluster.log.session_state import touch
 from gwcluster.means import Means
+from gwcluster.memory import pause_s
 from gwcluster.open_files import check_open_files
 from gwcluster.operations import Operations
 from gwcluster.reload import read_again
@@ -50,11 +51,6 @@ LOOK_FOR_KEYS_S: Final = 2.0
 
 TOUCH_S: Final = 30.0
 """Between two notes that a shard's session is alive."""
-
-WEIGH_S: Final = 10.0
-WEIGH_S_PER_WORKER: Final = 0.25
-"""Between two looks at the memory of workers, at least, and for each of them: the kernel walks their pages
-for it, and they shall cost less than a hundredth of a core."""
 
 _Answer = TypeVar("_Answer")
 
@@ -374,8 +370,7 @@ class Cluster:
             for view in board.views.values():
                 if view.pid is not None:
                     view.memory_bytes = found.get(view.pid, view.memory_bytes)
-            pause_s = max(WEIGH_S, WEIGH_S_PER_WORKER * len(found))
-            await asyncio.sleep(pause_s if found else BEACON_INTERVAL_S)
+            await asyncio.sleep(pause_s(len(found)) if found else BEACON_INTERVAL_S)
 
     def look_for_keys(self) -> None:
         """Take what has changed in the folder of clients' keys at once, and not only in a moment."""

@@ -6,6 +6,17 @@ import asyncio
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Final
+
+WEIGH_S: Final = 10.0
+WEIGH_S_PER_WORKER: Final = 0.25
+"""Between two looks, at least, and for each worker: one takes half a millisecond, and they shall cost less
+than a hundredth of a core."""
+
+
+def pause_s(workers: int) -> float:
+    """Return the seconds from one look at so many workers to the next."""
+    return max(WEIGH_S, WEIGH_S_PER_WORKER * workers)
 
 
 def memory_of(pid: int) -> int | None:
