@@ -6,7 +6,6 @@ Each process pair shares one socket pair. A message is a big-endian u32 length a
 
 from __future__ import annotations
 
-import dataclasses
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -291,7 +290,7 @@ _TYPES: Final = {kind: field_types(kind) for kind in Message.__args__}
 
 def encode(message: Message) -> bytes:
     """Return one framed message."""
-    fields = {entry.name: getattr(message, entry.name) for entry in dataclasses.fields(message)}
+    fields = {name: getattr(message, name) for name in _TYPES[type(message)]}
     body = pack({"kind": type(message).__name__, **fields})
     return _LENGTH.pack(len(body)) + body
 
