@@ -24,6 +24,9 @@ Frames = tuple[bytes, bytes, bytes]
 
 log = logging.getLogger(__name__)
 
+_READ: Final = memoryview(bytearray(1 << 12))
+"""Takes what the coordinator says. asyncio would map 256 KiB for each read, and unmap them again."""
+
 
 class Fanin(asyncio.Protocol):
     """Pushes events to the coordinator, in order, and never waits for it.
@@ -138,7 +141,7 @@ class Fanin(asyncio.Protocol):
         await self._connect()
 
 
-class Control(asyncio.Protocol):
+class Control(asyncio.BufferedProtocol):
     """Control messages from and to the coordinator.
 
     Args:
@@ -170,6 +173,14 @@ class Control(asyncio.Protocol):
         """Keep the transport; what is told must leave at once, even if this loop is stuck."""
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=0)
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002
+        """Lend room for one read."""
+        return _READ
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take what was read."""
+        self.data_received(bytes(_READ[:nbytes]))
 
     def data_received(self, data: bytes) -> None:
         """Hand over the messages that `data` completes."""

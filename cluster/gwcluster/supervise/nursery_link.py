@@ -24,6 +24,9 @@ ANSWER_S: Final = 60.0
 """How long a nursery may take for what it does in milliseconds, its imports on a busy machine included. One
 that hangs buries nobody, so each shard whose worker dies would have none from then on."""
 
+_READ: Final = memoryview(bytearray(1 << 16))
+"""Takes what comes from any worker. asyncio would map 256 KiB for each read, and unmap them again."""
+
 log = logging.getLogger(__name__)
 
 
@@ -43,7 +46,7 @@ class Listener(Protocol):
         """A worker sent a message."""
 
 
-class WorkerLink(asyncio.Protocol):
+class WorkerLink(asyncio.BufferedProtocol):
     """The control channel of one worker; it ends with either side."""
 
     def __init__(self, shard: int, listener: Listener) -> None:
@@ -81,6 +84,14 @@ class WorkerLink(asyncio.Protocol):
         for message in self._early:
             transport.write(encode(message))
         self._early.clear()
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002
+        """Lend room for one read."""
+        return _READ
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take what was read."""
+        self.data_received(bytes(_READ[:nbytes]))
 
     def data_received(self, data: bytes) -> None:
         """Hand over the messages that `data` completes."""
