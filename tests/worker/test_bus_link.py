@@ -14,6 +14,7 @@ import zmq
 from gwcluster.wire.control import AskPermit, Message, Permit, PermitUsed, Pulse, Refused, Unframer, encode
 from gwworker import bus_link
 from gwworker.bus_link import Control, Fanin
+from support.room import Room
 
 Frames = tuple[bytes, bytes, bytes]
 WRONG_FIELD = encode(Permit(1.0)).replace(b"until", b"since")
@@ -289,6 +290,18 @@ def test_what_the_coordinator_says_is_heard_however_it_is_cut() -> None:
             await line.say(b"")
             assert line.heard == [Permit(10_005.0)] * 2
             assert line.orphaned == []
+
+    run(main())
+
+
+def test_hearing_makes_room_for_what_was_said_and_not_for_what_might_be() -> None:
+    room = Room()
+
+    async def main() -> None:
+        async with Line() as line:
+            room.begin()
+            await line.say(encode(Permit(10_005.0)))
+            assert (room.most() < 100_000, line.heard) == (True, [Permit(10_005.0)])
 
     run(main())
 

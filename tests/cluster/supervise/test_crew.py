@@ -1064,3 +1064,20 @@ def test_pulses_are_noted_and_make_nobody_look_at_all_shards() -> None:
         rig.drain()
 
     rig.play(story)
+
+
+def test_the_last_count_of_a_stop_knows_all_who_stopped() -> None:
+    rig = Rig(0, 1, 2)
+
+    async def story(_: object) -> None:
+        rig.live(0, 1, 2)
+        rig.deaf |= {0, 1, 2}  # and stop by and by
+        await asyncio.sleep(1.0)
+        rig.drain()
+        for shard in (0, 1, 2):
+            await asyncio.sleep(0.01)
+            rig.says(shard, "stopped")
+            rig.dies(shard, 0)
+
+    assert rig.play(story) == 0
+    assert rig.herald.counts[-1].ready == 0

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -13,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from gwcluster.supervise.nursery_link import Listener, NurseryLink, WorkerLink
-from gwcluster.wire.control import Job, Message, Permit, StateChanged
+from gwcluster.wire.control import Job, Message, Permit, StateChanged, encode
 from support.cluster import children, environment_of, is_alive
 from support.jobs import TOKEN, job
+from support.room import Room
 
 SIGTERM, SIGKILL = 15, 9
 
@@ -301,3 +303,23 @@ def test_a_nursery_that_can_not_be_started_is_an_os_error_and_leaves_nothing_ope
         assert open_files() == before
 
     asyncio.run(main())
+
+
+def test_a_pulse_makes_room_for_itself_and_not_for_a_quarter_of_a_megabyte() -> None:
+    heard, room, said = Heard(), Room(), StateChanged("live", "RESUMED", None)
+
+    async def main() -> None:
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        with theirs:
+            link = WorkerLink(3, heard)
+            await asyncio.get_running_loop().create_unix_connection(lambda: link, sock=ours)
+            room.begin()
+            theirs.sendall(encode(said))
+            await until(lambda: heard.messages, "what the worker said")
+            assert room.most() < 100_000
+            link.close()
+            await asyncio.sleep(0)
+
+    asyncio.run(main())
+    assert heard.messages == [(3, said)]
