@@ -9,8 +9,8 @@ from gwcluster.errors import GwclusterError
 PER_SHARD: Final = 2
 """In the coordinator: the control channel of a shard's worker, and its connection to the fan-in."""
 
-OTHERS: Final = 200
-"""State, sockets, threads and logs take forty; the rest is for subscribers, and workers that are replaced."""
+OTHERS: Final = 64
+"""The coordinator takes forty for itself; the rest is for subscribers, and while workers are replaced."""
 
 
 class OpenFilesError(GwclusterError):

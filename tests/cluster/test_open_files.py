@@ -12,24 +12,24 @@ from support.scene import Scene, stage
 
 
 def test_the_limit_that_is_needed_grows_with_the_shards() -> None:
-    check_open_files(64, 328)
+    check_open_files(64, 192)
     with pytest.raises(
-        OpenFilesError, match="64 shards need 328 open files, and the limit is 327: raise the"
+        OpenFilesError, match="64 shards need 192 open files, and the limit is 191: raise the"
     ):
-        check_open_files(64, 327)
-    check_open_files(412, 1024)
+        check_open_files(64, 191)
+    check_open_files(480, 1024)
     with pytest.raises(
         OpenFilesError, match=re.escape("with LimitNOFILE in a unit of systemd, else with ulimit -Hn")
     ):
-        check_open_files(413, 1024)
+        check_open_files(481, 1024)
 
 
 def test_a_cluster_that_would_not_fit_starts_no_shard(tmp_path: Path) -> None:
     async def play(scene: Scene) -> None:
-        scene.open_files = 203
-        with pytest.raises(OpenFilesError, match="2 shards need 204 open files"):
+        scene.open_files = 67
+        with pytest.raises(OpenFilesError, match="2 shards need 68 open files"):
             await scene.start()
-        scene.open_files = 204
+        scene.open_files = 68
         await scene.start()
         await scene.live()
 
