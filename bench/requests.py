@@ -14,6 +14,7 @@ import itertools
 import multiprocessing
 import os
 import statistics
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -24,9 +25,15 @@ from typing import Any
 import msgpack
 import zmq
 
-from cost import cluster, until
+from bench.gateway import Gateway
+from bench.processes import until
+from bench.programs import Cluster, Place
+from bench.schedule import Pace
+from bench.serving import Settings
 
 SHARDS = 4
+EVENTS_PER_S = 250
+"""On each shard."""
 
 
 def flood(address: str, mute: bool) -> None:
@@ -62,6 +69,23 @@ def flooders(address: str, count: int) -> Iterator[None]:
         for process in processes:
             process.kill()
             process.join()
+
+
+@contextmanager
+def running(seconds: float) -> Iterator[tuple[Gateway, Cluster]]:
+    """Run a cluster on a gateway that has events for both measurements, and some time between them."""
+    count = int((2 * seconds + 120) * EVENTS_PER_S)
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-") as folder,
+        Gateway(Settings("chat", SHARDS, SHARDS, count, "zlib-stream")) as gateway,
+    ):
+        cluster = Cluster(Place(Path(folder), gateway.api, gateway.url, "", "zlib-stream", SHARDS, SHARDS))
+        try:
+            cluster.start()
+            until(lambda: gateway.live() == SHARDS, "the shards")
+            yield gateway, cluster
+        finally:
+            cluster.stop()
 
 
 class Events:
@@ -124,22 +148,20 @@ def main() -> None:
     parser.add_argument("--flooders", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=10.0, help="of each of the two measurements")
     args = parser.parse_args()
-    count = int((2 * args.seconds + 120) * 250)
-    gateway = ("--events", f"{count}", "--burst", "10", "--every", "0.04", "--wait", "1")
-    with cluster(SHARDS, "zlib-stream", *gateway) as processes, zmq.Context() as context:
-        address = processes.events.replace("/events", "/requests")
-        events = Events(processes.events)
+    with running(args.seconds) as (gateway, cluster), zmq.Context() as context:
+        events = Events(cluster.events)
+        gateway.send(Pace(gateway.settings.events, EVENTS_PER_S, burst=10))
         with context.socket(zmq.DEALER) as socket:
             socket.linger = 0
-            socket.connect(address)
-            until(lambda: len(events.ages) > 5 * SHARDS * 250, "events")
+            socket.connect(cluster.requests)
+            until(lambda: len(events.ages) > 5 * SHARDS * EVENTS_PER_S, "events")
             calm = measured(socket, events, args.seconds)
-            with flooders(address, args.flooders):
+            with flooders(cluster.requests, args.flooders):
                 flooded = measured(socket, events, args.seconds)
         events.close()
         line = next(
             line
-            for line in Path(f"/proc/{processes.coordinator}/status").read_text().splitlines()
+            for line in Path(f"/proc/{cluster.pid}/status").read_text().splitlines()
             if line.startswith("VmHWM:")
         )
     print(f"{'milliseconds':<22}{'calm':>20}{'flooded':>20}{'ratio':>8}")

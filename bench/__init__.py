@@ -1,0 +1,1 @@
+"""Measures gwcluster beside the libraries that people use instead."""

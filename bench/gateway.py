@@ -1,0 +1,68 @@
+"""The gateway as the harness sees it (does): a process that is told what to send, and asked."""
+
+from __future__ import annotations
+
+import multiprocessing
+from types import TracebackType
+from typing import Any, Self
+
+from bench.accounts import Sent
+from bench.schedule import Pace
+from bench.serving import Mark, Sender, Settings, serve
+
+
+class Gateway:
+    """The gateway process, seen from outside. Use as a context manager."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=serve, args=(settings, theirs), daemon=True)
+        self._process.start()
+        self.port: int = self._answer(120.0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self._process.kill()
+        self._process.join()
+
+    @property
+    def api(self) -> str:
+        """Address of the REST API."""
+        return f"http://127.0.0.1:{self.port}/api/v10"
+
+    @property
+    def url(self) -> str:
+        """Address of the gateway."""
+        return f"ws://127.0.0.1:{self.port}"
+
+    def marks(self) -> list[Mark]:
+        """Return all that happened so far."""
+        self._pipe.send("marks")
+        found: list[Mark] = self._answer(30.0)
+        return found
+
+    def live(self) -> int:
+        """Return how many connections carry a session."""
+        self._pipe.send("live")
+        found: int = self._answer(30.0)
+        return found
+
+    def send(self, pace: Pace) -> None:
+        """Begin to send."""
+        self._pipe.send(pace)
+
+    def sent(self, patience_s: float) -> tuple[Sent, Sender] | None:
+        """Wait until all of it was sent; return what, or None when it takes too long."""
+        if not self._pipe.poll(patience_s):
+            self._pipe.send("enough")
+        found: tuple[Sent, Sender] | None = self._answer(10.0)
+        return found
+
+    def _answer(self, seconds: float) -> Any:
+        if not self._pipe.poll(seconds):
+            raise TimeoutError("the gateway process doesn't answer")
+        return self._pipe.recv()
