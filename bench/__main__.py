@@ -13,16 +13,18 @@ import datetime
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from bench import measure, plan, table
+from bench import plan, table
 from bench.install import NotInstalledError
+from bench.measure import MEASURES, Measure
 from bench.picture import picture
 from bench.programs import PROGRAMS, Program
 from bench.results import Results
@@ -34,39 +36,41 @@ PICTURE: Final = ROOT / "docs" / "images" / "performance.svg"
 TITLES: Final = {program.name: program.title for program in PROGRAMS.values()}
 
 
-def run(measures: Sequence[str], programs: Sequence[Program], plan_: plan.Plan, say: bool = True) -> Results:
+def run(measures: Mapping[str, Measure], programs: Sequence[Program], plan_: plan.Plan) -> Results:
     """Measure, one program after the other in each run, so that a machine's moods meet all of them."""
     results = Results(about=about(programs))
-    for name in measures:
+    for name, measured in measures.items():
         for number in range(plan_.runs):
             for program in programs:
                 if name in plan_.slow and program.name not in plan_.slow[name]:
                     continue
-                if say:
-                    print(
-                        f"{name}, run {number + 1} of {plan_.runs}: {program.title}",
-                        file=sys.stderr,
-                        flush=True,
-                    )
-                _once(results, name, program, plan_)
+                _say(f"{name}, run {number + 1} of {plan_.runs}: {program.title}")
+                _once(results, name, measured, program, plan_)
     return results
 
 
-def _once(results: Results, name: str, program: Program, plan_: plan.Plan) -> None:
-    found_any = False
+def _once(results: Results, name: str, measured: Measure, program: Program, plan_: plan.Plan) -> None:
+    """Take in what a run gives. What it didn't come to, it says in the rows that others have."""
+    done: set[str] = set()
     try:
-        for found in measure.MEASURES[name](program, plan_):
-            found_any = True
-            cell = results.cell(name, found.row, program.name)
-            cell.cannot = found.cannot
-            cell.problems += found.problems
-            if found.figures and not found.problems:
-                cell.runs.append(found.figures)
+        for found in measured(program, plan_):
+            done.add(found.row)
+            results.cell(name, found.row, program.name).take(found.figures, found.problems, found.cannot)
     except (TimeoutError, NotInstalledError, AssertionError, OSError) as error:
-        rows = results.rows(name)
-        said = f"{type(error).__name__}: {error}".replace("\n", " ")[:300]
-        print(f"{name}, {program.title}: {said}", file=sys.stderr, flush=True)
-        results.cell(name, rows[-1] if found_any and rows else "all", program.name).problems.append(said)
+        _say(f"{name}, {program.title}: {error}")
+        said = _short(str(error) or type(error).__name__)
+        for row in [row for row in results.rows(name) if row not in done] or ["all"]:
+            results.cell(name, row, program.name).take({}, [said])
+
+
+def _short(text: str) -> str:
+    """Return the beginning of what went wrong, without colours and lines."""
+    plain = re.sub(r"\x1b\[[\d;]*m", "", text).split()
+    return " ".join(plain)[:120]
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def about(programs: Sequence[Program]) -> dict[str, Any]:
@@ -112,7 +116,7 @@ def main() -> None:
     chosen = dataclasses.replace(chosen, runs=args.runs or chosen.runs)
     began = time.monotonic()
     programs = args.programs or chosen.programs or PROGRAMS
-    results = run(args.only, [PROGRAMS[name] for name in programs], chosen)
+    results = run({name: MEASURES[name] for name in args.only}, [PROGRAMS[name] for name in programs], chosen)
     print("\n".join(table.everything(results, TITLES)))
     print(f"took {(time.monotonic() - began) / 60:.1f} minutes", file=sys.stderr)
     if args.json:
@@ -139,7 +143,7 @@ def _arguments() -> argparse.Namespace:
 
         return split
 
-    measures, programs = list(measure.MEASURES), list(PROGRAMS)
+    measures, programs = list(MEASURES), list(PROGRAMS)
     parser.add_argument("--full", action="store_true", help="everything, three times; more than an hour")
     parser.add_argument(
         "--only", type=names(measures), default=measures, metavar="A,B", help=f"of {', '.join(measures)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import time
 from types import TracebackType
 from typing import Any, Self
 
@@ -20,7 +21,8 @@ class Gateway:
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=serve, args=(settings, theirs), daemon=True)
         self._process.start()
-        self.port: int = self._answer(120.0)
+        self._answers: dict[str, Any] = {}
+        self.port: int = self._answer("port", 120.0)
 
     def __enter__(self) -> Self:
         return self
@@ -42,13 +44,13 @@ class Gateway:
     def marks(self) -> list[Mark]:
         """Return all that happened so far."""
         self._pipe.send("marks")
-        found: list[Mark] = self._answer(30.0)
+        found: list[Mark] = self._answer("marks", 30.0)
         return found
 
     def live(self) -> int:
         """Return how many connections carry a session."""
         self._pipe.send("live")
-        found: int = self._answer(30.0)
+        found: int = self._answer("live", 30.0)
         return found
 
     def send(self, pace: Pace) -> None:
@@ -57,12 +59,19 @@ class Gateway:
 
     def sent(self, patience_s: float) -> tuple[Sent, Sender] | None:
         """Wait until all of it was sent; return what, or None when it takes too long."""
-        if not self._pipe.poll(patience_s):
+        try:
+            found: tuple[Sent, Sender] | None = self._answer("sent", patience_s)
+        except TimeoutError:
             self._pipe.send("enough")
-        found: tuple[Sent, Sender] | None = self._answer(10.0)
+            found = self._answer("sent", 10.0)
         return found
 
-    def _answer(self, seconds: float) -> Any:
-        if not self._pipe.poll(seconds):
-            raise TimeoutError("the gateway process doesn't answer")
-        return self._pipe.recv()
+    def _answer(self, kind: str, seconds: float) -> Any:
+        """Wait for an answer; what else comes meanwhile is kept."""
+        deadline = time.monotonic() + seconds
+        while kind not in self._answers:
+            if not self._pipe.poll(max(deadline - time.monotonic(), 0.0)):
+                raise TimeoutError("the gateway process doesn't answer")
+            said, value = self._pipe.recv()
+            self._answers[said] = value
+        return self._answers.pop(kind)

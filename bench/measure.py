@@ -8,6 +8,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from bench import plan, traffic
 from bench.accounts import grew
@@ -19,11 +20,8 @@ from bench.rig import Load, Phase, Rig, rig
 from bench.schedule import Pace
 from bench.search import Search
 
-COMMON = "zlib-stream"
+COMMON: Final = "zlib-stream"
 """The transport that every program can do."""
-
-SETTLE_S = 1.0
-WARM_UP_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +44,9 @@ def cost(program: Program, plan_: Plan) -> Iterator[Found]:
         rate = plan.EVENTS_PER_S[mix]
         burst = rate // plan.BURSTS_PER_S
         chapter = traffic.MIXES[mix].chapter
-        warm, measured = (_whole(seconds * rate, chapter) for seconds in (WARM_UP_S, plan_.cost_s))
+        warm, measured = (_whole(seconds * rate, chapter) for seconds in (plan_.warm_s, plan_.cost_s))
         with rig(program, Load(transport, mix, events=warm + measured)) as up:
-            time.sleep(SETTLE_S)
+            time.sleep(plan_.settle_s)
             up.phase(Pace(warm, rate, burst))
             phase = up.phase(Pace(measured, rate, burst))
         yield Found(row, {**_cpu(phase), "rate": len(phase.received) / phase.seconds}, phase.problems())
@@ -57,9 +55,9 @@ def cost(program: Program, plan_: Plan) -> Iterator[Found]:
 def load(program: Program, plan_: Plan) -> Iterator[Found]:
     """CPU per event of 64 shards with 20 events/s each, in µs."""
     chapter = traffic.MIXES["chat"].chapter
-    warm, measured = (_whole(seconds * plan.LOAD_RATE, chapter) for seconds in (WARM_UP_S, plan_.load_s))
+    warm, measured = (_whole(seconds * plan.LOAD_RATE, chapter) for seconds in (plan_.warm_s, plan_.load_s))
     with rig(program, Load(COMMON, shards=plan.LOAD_SHARDS, events=warm + measured)) as up:
-        time.sleep(SETTLE_S)
+        time.sleep(plan_.settle_s)
         up.phase(Pace(warm, plan.LOAD_RATE))
         phase = up.phase(Pace(measured, plan.LOAD_RATE))
     yield Found(f"chat, {COMMON}", _cpu(phase), phase.problems())
@@ -72,7 +70,7 @@ def rate(program: Program, plan_: Plan) -> Iterator[Found]:
     search = Search(2_000, ceiling=100_000)
     problems: list[str] = []
     while search.rate is not None:
-        held, problems = _holds(program, search.rate, plan_.rate_s)
+        held, problems = _holds(program, search.rate, plan_)
         if any("sender" in problem for problem in problems):
             break
         search.told(held)
@@ -80,13 +78,13 @@ def rate(program: Program, plan_: Plan) -> Iterator[Found]:
     yield Found(f"chat, {COMMON}", {"rate": search.best}, said)
 
 
-def _holds(program: Program, events_per_s: float, seconds: float) -> tuple[bool, list[str]]:
+def _holds(program: Program, events_per_s: float, plan_: Plan) -> tuple[bool, list[str]]:
     """Say whether a rate holds, and what was wrong."""
     burst = max(round(events_per_s / 500), 1)
-    count = _whole(events_per_s * seconds, traffic.MIXES["chat"].chapter)
+    count = _whole(events_per_s * plan_.rate_s, traffic.MIXES["chat"].chapter)
     warm = _whole(events_per_s / 2, traffic.MIXES["chat"].chapter)
     with rig(program, Load(COMMON, events=count + warm)) as up:
-        time.sleep(SETTLE_S)
+        time.sleep(plan_.settle_s)
         up.phase(Pace(warm, events_per_s / 2, burst))
         phase = up.phase(Pace(count, events_per_s, burst))
     problems = phase.problems()
@@ -97,14 +95,14 @@ def memory(program: Program, plan_: Plan) -> Iterator[Found]:
     """PSS in MiB: of everything, for each shard, and of the middle worker."""
     for shards in plan_.shards:
         with rig(program, Load(COMMON, shards=shards)) as up:
-            time.sleep(8.0)
+            time.sleep(plan_.idle_s)
             yield Found(f"{shards} shards, idle", _pss(up), [])
     for shards in plan_.start_shards.get(program.name, plan_.start_shards[""]):
         told = traffic.MIXES["start"].told
         with rig(program, Load(COMMON, "start", shards, events=told)) as up:
-            time.sleep(SETTLE_S)
+            time.sleep(plan_.settle_s)
             phase = up.phase(Pace(told, 0.0), patience_s=300.0)
-            time.sleep(8.0)
+            time.sleep(plan_.idle_s)
             yield Found(f"{shards} shards, after {told:,} guilds on each", _pss(up), phase.account.problems())
 
 
@@ -112,9 +110,9 @@ def latency(program: Program, plan_: Plan) -> Iterator[Found]:
     """Milliseconds that half, 99 % and 99.9 % of the events stay below."""
     chapter = traffic.MIXES["chat"].chapter
     counts = {events: _whole(events * seconds, chapter) for events, seconds in plan_.latency.items()}
-    warm = _whole(4_000, chapter)
+    warm = _whole(plan_.warm_s * 2_000, chapter)
     with rig(program, Load(COMMON, events=warm + sum(counts.values()))) as up:
-        time.sleep(SETTLE_S)
+        time.sleep(plan_.settle_s)
         up.phase(Pace(warm, 2_000))
         for events, count in counts.items():
             phase = up.phase(Pace(count, events))
@@ -223,7 +221,9 @@ def _whole(events: float, chapter: int) -> int:
     return -(-int(events) // chapter) * chapter
 
 
-MEASURES: dict[str, Callable[[Program, Plan], Iterator[Found]]] = {
+Measure = Callable[[Program, Plan], Iterator[Found]]
+
+MEASURES: Final[dict[str, Measure]] = {
     "cost": cost,
     "load": load,
     "rate": rate,

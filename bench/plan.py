@@ -33,6 +33,12 @@ class Plan:
     kills: int
     peer_kills: int
     rate_s: float
+    warm_s: float = 2.0
+    """Before each measurement, with the same traffic: Node compiles what runs often."""
+    settle_s: float = 1.0
+    """From READY to the first event."""
+    idle_s: float = 8.0
+    """Before memory is looked at."""
     programs: tuple[str, ...] = ()
     """Unless others are asked for; none: all."""
     slow: dict[str, tuple[str, ...]] = field(default_factory=dict)

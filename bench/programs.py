@@ -160,9 +160,11 @@ class Cluster(_Started):
         }
 
 
-def _python(
+def python(
     name: str, program: str, *flags: str, interpreter: list[str] | None = None
 ) -> Callable[[Place], Running]:
+    """Return what starts a peer in Python, in a folder of its own unless an interpreter is given."""
+
     def make(place: Place) -> Running:
         command = interpreter or install.python(name)
         for file in (program, "outlet.py"):
@@ -173,7 +175,9 @@ def _python(
     return make
 
 
-def _node(name: str, *arguments: str) -> Callable[[Place], Running]:
+def node(name: str, *arguments: str) -> Callable[[Place], Running]:
+    """Return what starts a peer in Node."""
+
     def make(place: Place) -> Running:
         command, folder = install.node(name)
         return _Started(
@@ -201,7 +205,7 @@ PROGRAMS: Final = {
             "Python",
             ("zstd-stream", "zlib-stream"),
             False,
-            _python("discord_py", "discord_py.py"),
+            python("discord_py", "discord_py.py"),
             lambda: install.version("discord_py"),
         ),
         Program(
@@ -210,7 +214,7 @@ PROGRAMS: Final = {
             "Python",
             ("zstd-stream", "zlib-stream"),
             False,
-            _python("hikari", "hikari_bot.py", "-OO"),
+            python("hikari", "hikari_bot.py", "-OO"),
             lambda: install.version("hikari"),
         ),
         Program(
@@ -219,7 +223,7 @@ PROGRAMS: Final = {
             "Node",
             ("zlib-stream", "none"),
             False,
-            _node("discordjs_ws", "process"),
+            node("discordjs_ws", "process"),
             functools.partial(_npm_version, "discordjs_ws", "@discordjs/ws"),
         ),
         Program(
@@ -228,7 +232,7 @@ PROGRAMS: Final = {
             "Node",
             ("zlib-stream", "none"),
             False,
-            _node("discordjs_ws", "threads"),
+            node("discordjs_ws", "threads"),
             functools.partial(_npm_version, "discordjs_ws", "@discordjs/ws"),
         ),
         Program(
@@ -237,7 +241,7 @@ PROGRAMS: Final = {
             "Node",
             ("zlib-stream", "zstd-stream", "none"),
             False,
-            _node("discordeno"),
+            node("discordeno"),
             functools.partial(_npm_version, "discordeno", "@discordeno/gateway"),
         ),
         Program(
@@ -246,7 +250,7 @@ PROGRAMS: Final = {
             "Node",
             ("zlib-stream", "none"),
             False,
-            _node("cloudstorm"),
+            node("cloudstorm"),
             functools.partial(_npm_version, "cloudstorm", "cloudstorm"),
         ),
     )

@@ -26,6 +26,13 @@ class Cell:
     problems: list[str] = field(default_factory=list)
     cannot: str = ""
 
+    def take(self, figures: dict[str, float], problems: list[str], cannot: str = "") -> None:
+        """Take in a run. One with a problem is no measurement, whatever its figures are."""
+        self.cannot = cannot
+        self.problems += problems
+        if figures and not problems:
+            self.runs.append(figures)
+
     def spread(self, figure: str) -> Spread | None:
         """Return what the runs gave; None if none went well."""
         values = [run[figure] for run in self.runs if figure in run]

@@ -24,7 +24,7 @@ from bench.schedule import Pace, Schedule
 from bench.sequence import MADE, Sequence, sequence
 from bench.session import Session, Windows
 
-_GREETING_S: Final = 0.02
+_GREETING_S: Final = 0.005
 """From the handshake to HELLO."""
 
 
@@ -100,16 +100,16 @@ class _Server:
         """Serve until the pipe is closed."""
         if self._settings.events:
             self._sequence(self._settings.transport)  # encoded before anybody is measured
-        self._pipe.send(self._listener.getsockname()[1])
+        self._pipe.send(("port", self._listener.getsockname()[1]))
         while True:
             now = time.monotonic()
-            timeout = _GREETING_S if self._waiting else 1.0
             while self._waiting and self._waiting[0][0] <= now:
                 self._waiting.pop(0)[1].greet()
+            timeout = max(self._waiting[0][0] - now, 0.0) if self._waiting else 1.0
             if self._sending is not None:
                 timeout = min(timeout, self._sending.run(now))
                 if self._sending.is_over:
-                    self._pipe.send(self._sending.report())
+                    self._pipe.send(("sent", self._sending.report()))
                     self._sending = None
             readers: list[Any] = [self._listener, self._pipe, *self._greeted, *self._links.values()]
             blocked = [link for link in self._links.values() if link.is_blocked]
@@ -135,11 +135,11 @@ class _Server:
                 self._sending = _Sending(self._carriers, order)
             case "enough" if self._sending is not None:
                 self._sending = None
-                self._pipe.send(None)
+                self._pipe.send(("sent", None))
             case "live":
-                self._pipe.send(sum(link.session is not None for link in self._links.values()))
+                self._pipe.send(("live", sum(link.session is not None for link in self._links.values())))
             case "marks":
-                self._pipe.send(self._marks)
+                self._pipe.send(("marks", self._marks))
 
     @functools.cache  # noqa: B019 - there is one server in its process
     def _sequence(self, transport: str) -> Sequence:

@@ -21,7 +21,6 @@ class Shown:
 
     name: str
     title: str
-    is_better_high: bool = False
 
 
 SHOWN: Final[dict[str, tuple[Shown, ...]]] = {
@@ -35,7 +34,7 @@ SHOWN: Final[dict[str, tuple[Shown, ...]]] = {
         Shown("workers", "of it workers"),
         Shown("coordinator", "of it coordinator"),
     ),
-    "rate": (Shown("rate", "events/s", is_better_high=True),),
+    "rate": (Shown("rate", "events/s"),),
     "memory": (Shown("shard", "MiB a shard"), Shown("worker", "of it a worker"), Shown("all", "MiB in all")),
     "latency": (Shown("p50", "ms, half"), Shown("p99", "ms, 99 %"), Shown("p99.9", "ms, 99.9 %")),
     "start": (Shown("seconds", "s"),),

