@@ -23,6 +23,7 @@ def results() -> Results:
         ours.take({"all": run, "workers": run - 3, "coordinator": 3.0, "rate": 9_900.0}, [])
     found.cell("cost", "chat, zlib-stream", "hikari").take({"all": 33.0, "rate": 4_009.0}, [])
     found.cell("cost", "chat, zlib-stream", "discordjs").take({"all": 22.0, "rate": 10_000.0}, [])
+    found.cell("cost", "chat, zlib-stream", "cloudstorm").take({"all": 40.0, "rate": 10_000.0}, [])
     found.cell("cost", "chat, zstd-stream", "discordjs").take({}, [], "no zstd-stream")
     found.cell("cost", "chat, zstd-stream", "gwcluster").take({"all": 9.0, "rate": 9_900.0}, [])
     return found

@@ -30,6 +30,9 @@ def test_a_program_that_fails_halfway_says_so_where_it_has_no_figures() -> None:
     found = run({"some": two_rows}, [PROGRAMS["gwcluster"], PROGRAMS["discordeno"]], TWICE)
     assert found.median("some", "second", "gwcluster", "x") == 2.0
     assert found.median("some", "first", "discordeno", "x") == 1.0
+    whole = found.get("some", "first", "discordeno")
+    assert whole is not None
+    assert whole.problems == []
     cell = found.get("some", "second", "discordeno")
     assert cell is not None
     assert (cell.runs, cell.problems) == ([], ["not ready", "not ready"])
