@@ -15,6 +15,7 @@ import os
 import platform
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -111,6 +112,7 @@ def page_lines(results: Results) -> list[str]:
 
 
 def main() -> None:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # nothing that was started is left behind
     args = _arguments()
     chosen = plan.FULL if args.full else plan.QUICK
     chosen = dataclasses.replace(chosen, runs=args.runs or chosen.runs)

@@ -75,7 +75,8 @@ def rate(program: Program, plan_: Plan) -> Iterator[Found]:
             break
         search.told(held)
     said = [problem for problem in problems if "sender" in problem]
-    yield Found(f"chat, {COMMON}", {"rate": search.best}, said)
+    figures = {"rate": search.best, **({"more": 1.0} if search.reached_ceiling else {})}
+    yield Found(f"chat, {COMMON}", figures, said)
 
 
 def _holds(program: Program, events_per_s: float, plan_: Plan) -> tuple[bool, list[str]]:
@@ -203,10 +204,10 @@ def _kills(times: list[float]) -> dict[str, float]:
 
 
 def _cpu(phase: Phase) -> dict[str, float]:
-    """Return µs for each event that came, of all processes and of each kind."""
+    """Return µs for each event that came, of all processes and of each kind, and the sender's share in %."""
     events = max(len(phase.received), 1)
     parts = {part: used / events * 1e6 for part, used in phase.cpu.items()}
-    return {**parts, "all": sum(parts.values())}
+    return {**parts, "all": sum(parts.values()), "sender": 100 * phase.sender.cpu}
 
 
 def _pss(up: Rig) -> dict[str, float]:

@@ -28,11 +28,13 @@ SHOWN: Final[dict[str, tuple[Shown, ...]]] = {
         Shown("all", "µs"),
         Shown("workers", "of it worker"),
         Shown("coordinator", "of it coordinator"),
+        Shown("sender", "sender, % of a processor"),
     ),
     "load": (
         Shown("all", "µs"),
         Shown("workers", "of it workers"),
         Shown("coordinator", "of it coordinator"),
+        Shown("sender", "sender, % of a processor"),
     ),
     "rate": (Shown("rate", "events/s"),),
     "memory": (Shown("shard", "MiB a shard"), Shown("worker", "of it a worker"), Shown("all", "MiB in all")),
@@ -92,8 +94,10 @@ def _cell(results: Results, measure: str, row: str, program: str, figure: Shown)
     found = cell.spread(figure.name)
     if found is None:
         return "; ".join(dict.fromkeys(cell.problems)) if is_first else ""
-    ours = results.get(measure, row, "gwcluster")
-    text = shown(found, ours.spread(figure.name) if ours and program != "gwcluster" else None)
+    ours = (
+        None if program == "gwcluster" or figure.name == "sender" else results.get(measure, row, "gwcluster")
+    )
+    text = shown(found, ours.spread(figure.name) if ours else None)
     return text + (_notes(cell) if is_first else "")
 
 
@@ -106,6 +110,8 @@ def _notes(cell: Cell) -> str:
     wanted = EVENTS_PER_S.get(cell.row.partition(",")[0])
     if cell.measure == "cost" and rate and wanted and rate.median < 0.9 * wanted:
         notes.append(f"took {rate.median:,.0f}/s")
+    if cell.spread("more"):
+        notes.append("or more: nothing higher was tried")
     return f" [{'; '.join(notes)}]" if notes else ""
 
 
@@ -125,7 +131,8 @@ def everything(results: Results, titles: dict[str, str]) -> list[str]:
     programs = [name for name in titles if any(program == name for _, _, program in results.cells)]
     lines: list[str] = []
     for measure in MEASURES:
-        lines += [*measure_table(results, measure, programs, titles), ""]
+        if shown_ := measure_table(results, measure, programs, titles):
+            lines += [*shown_, ""]
     return [*lines, *goals_table(results)]
 
 

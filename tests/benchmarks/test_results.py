@@ -49,6 +49,19 @@ def test_a_cell_says_what_a_program_cannot(results: Results) -> None:
     assert found["chat, zstd-stream: µs"] == ["9.00", "", "no zstd-stream"]
 
 
+def test_a_rate_at_the_searchs_end_may_be_higher(results: Results) -> None:
+    results.cell("rate", "chat, zlib-stream", "gwcluster").take({"rate": 100_000.0, "more": 1.0}, [])
+    found = rows(table.measure_table(results, "rate", ["gwcluster"], TITLES))
+    assert found["chat, zlib-stream: events/s"] == ["100,000 [or more: nothing higher was tried]"]
+
+
+def test_the_senders_share_is_shown_without_a_ratio(results: Results) -> None:
+    for name in ("gwcluster", "hikari"):
+        results.cell("load", "chat, zlib-stream", name).take({"all": 10.0, "sender": 3.0}, [])
+    found = rows(table.measure_table(results, "load", ["gwcluster", "hikari"], TITLES))
+    assert found["chat, zlib-stream: sender, % of a processor"] == ["3.00", "3.00"]
+
+
 def test_a_run_that_lost_an_event_gives_no_number(results: Results) -> None:
     cell = results.cell("latency", "2,000 events/s", "hikari")
     cell.take({"p50": 0.1}, ["lost 1 of 4,096 events"])
@@ -79,8 +92,8 @@ def test_what_was_measured_again_takes_the_place_of_the_old_and_nothing_else_doe
 def test_goals_are_reached_missed_or_not_measured(results: Results) -> None:
     found = rows(table.goals_table(results))
     assert found["CPU of the worker for an event at full rate"] == ["≤ 12 µs", "8.00", "ok"]
-    assert found["CPU for an event at full rate, of the fastest in Python"][1:] == ["0.33", "ok"]
-    assert found["CPU for an event at full rate, of the fastest in Node"][1:] == ["0.50", "ok"]
+    assert found["CPU for an event at full rate, over that of the fastest in Python"][1:] == ["0.33", "ok"]
+    assert found["CPU for an event at full rate, over that of the fastest in Node"][1:] == ["0.50", "ok"]
     assert found["PSS of an idle worker, 64 shards"][1:] == ["", "not measured"]
     results.cell("cost", "chat, zlib-stream", "gwcluster").take({"workers": 90.0}, [])
     results.cell("cost", "chat, zlib-stream", "gwcluster").take({"workers": 90.0}, [])
