@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Final
 
 from bench import encoding, traffic
+from gwsimulator import guilds, payloads
 
-HERE: Final = Path(__file__).parent
-MADE: Final = HERE / ".made"
+MADE: Final = Path(__file__).parent / ".made"
 """Git ignores it; it may be removed at any time."""
 
 
@@ -44,33 +44,40 @@ def sequence(mix: str, transport: str, count: int, folder: Path = MADE) -> Seque
     """Return at least `count` events, in whole chapters; encode them unless a file has them already."""
     chapter = traffic.MIXES[mix].chapter
     chapters = -(-count // chapter)
-    base = folder / f"{mix}-{transport}-{chapters * chapter}-{_version()}"
-    if not base.with_suffix(".starts").exists():
-        _make(base, mix, transport, chapters)
+    made = _made(folder, f"{mix}-{transport}-{_version()}-", chapters * chapter)
+    if made is None:
+        made = folder / f"{mix}-{transport}-{_version()}-{chapters * chapter}.starts"
+        _make(made, mix, transport, chapters)
     starts = array("Q")
-    starts.frombytes(base.with_suffix(".starts").read_bytes())
-    with base.with_suffix(".frames").open("rb") as file:
+    starts.frombytes(made.read_bytes())
+    with made.with_suffix(".frames").open("rb") as file:
         frames = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     return Sequence(frames, starts, chapter)
 
 
-def _make(base: Path, mix: str, transport: str, chapters: int) -> None:
-    base.parent.mkdir(exist_ok=True)
+def _made(folder: Path, name: str, count: int) -> Path | None:
+    """Return the shortest of what was made that is long enough: all begin with the same events."""
+    sizes = {int(path.stem.removeprefix(name)): path for path in folder.glob(f"{name}*.starts")}
+    return next((sizes[size] for size in sorted(sizes) if size >= count), None)
+
+
+def _make(made: Path, mix: str, transport: str, chapters: int) -> None:
+    made.parent.mkdir(exist_ok=True)
     size = traffic.MIXES[mix].chapter
-    payloads = traffic.numbered(traffic.bodies(mix), chapters * size)
+    events = traffic.numbered(traffic.bodies(mix), chapters * size)
     starts, end = array("Q", [0]), 0
-    made = base.with_suffix(f".{os.getpid()}")
-    with made.open("wb") as file:
+    part = made.with_suffix(f".{os.getpid()}")
+    with part.open("wb") as file:
         for _ in range(chapters):
-            for frame in encoding.chapter(transport, list(itertools.islice(payloads, size))):
+            for frame in encoding.chapter(transport, list(itertools.islice(events, size))):
                 file.write(frame)
                 starts.append(end := end + len(frame))
-    made.replace(base.with_suffix(".frames"))
-    made.write_bytes(starts.tobytes())
-    made.replace(base.with_suffix(".starts"))
+    part.replace(made.with_suffix(".frames"))
+    part.write_bytes(starts.tobytes())
+    part.replace(made)  # last: it says that the frames are whole
 
 
 def _version() -> str:
     """Return what changes when events or their encoding do."""
-    files = (HERE / "traffic.py", HERE / "encoding.py")
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
+    modules = (traffic, encoding, payloads, guilds)
+    return hashlib.sha256(b"".join(Path(str(one.__file__)).read_bytes() for one in modules)).hexdigest()[:12]

@@ -41,13 +41,15 @@ def test_a_chapter_is_compressed_as_a_stream() -> None:
 
 
 def test_a_sequence_slices_to_the_events_from_its_file(tmp_path: Path) -> None:
-    for _ in range(2):  # made, and read again
-        made = sequence("chat", "none", 200, tmp_path)
+    for count in (200, 256, 100):  # made, and read again: a longer one begins with the shorter one
+        made = sequence("chat", "none", count, tmp_path)
         assert len(made) == 256, "whole chapters"
         distinct = traffic.bodies("chat")
         assert encoding.unframed(bytes(made.slice(130, 131))) == traffic.dispatch(distinct[130], 132)
         assert bytes(made.slice(0, 2)) == bytes(made.slice(0, 1)) + bytes(made.slice(1, 2))
     assert len(list(tmp_path.iterdir())) == 2
+    assert len(sequence("chat", "none", 300, tmp_path)) == 384
+    assert len(sequence("chat", "none", 200, tmp_path)) == 256
 
 
 def test_events_have_the_sizes_that_the_page_says() -> None:
