@@ -146,7 +146,7 @@ def _arguments() -> argparse.Namespace:
         return split
 
     measures, programs = list(MEASURES), list(PROGRAMS)
-    parser.add_argument("--full", action="store_true", help="everything, three times; more than an hour")
+    parser.add_argument("--full", action="store_true", help="everything, three times; about two hours")
     parser.add_argument(
         "--only", type=names(measures), default=measures, metavar="A,B", help=f"of {', '.join(measures)}"
     )

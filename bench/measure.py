@@ -15,8 +15,9 @@ from bench.accounts import grew
 from bench.figures import percentile
 from bench.plan import Plan
 from bench.processes import until
-from bench.programs import Cluster, Program
+from bench.programs import Program
 from bench.rig import Load, Phase, Rig, rig
+from bench.running import Cluster
 from bench.schedule import Pace
 from bench.search import Search
 
@@ -67,7 +68,7 @@ def rate(program: Program, plan_: Plan) -> Iterator[Found]:
     """The highest rate at which nothing is lost and latency doesn't grow, in events/s."""
     if not plan_.rate_s:
         return
-    search = Search(2_000, ceiling=100_000)
+    search = Search(8_000, ceiling=128_000)
     problems: list[str] = []
     while search.rate is not None:
         held, problems = _holds(program, search.rate, plan_)

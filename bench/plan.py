@@ -58,7 +58,7 @@ FULL: Final = Plan(
     ),
     cost_s=5.0,
     load_s=15.0,
-    latency={10: 60.0, 100: 20.0, 2_000: 5.0},
+    latency={10: 30.0, 100: 20.0, 2_000: 5.0},
     shards=(1, 16, 64),
     # discord.py keeps guilds by id, and each shard gets the same ones.
     start_shards={"gwcluster": (16, 64), "discord.py": (1,), "": (16,)},

@@ -27,7 +27,7 @@ import zmq
 
 from bench.gateway import Gateway
 from bench.processes import until
-from bench.programs import Cluster, Place
+from bench.running import Cluster, Place
 from bench.schedule import Pace
 from bench.serving import Settings
 

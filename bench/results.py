@@ -70,7 +70,8 @@ class Results:
 
     def replaced_by(self, newer: Results) -> Results:
         """Return these with every row of a program that was measured again replaced."""
-        return Results({**self.about, **newer.about}, {**self.cells, **newer.cells})
+        versions = {**self.about.get("versions", {}), **newer.about.get("versions", {})}
+        return Results({**self.about, **newer.about, "versions": versions}, {**self.cells, **newer.cells})
 
     def to_json(self) -> dict[str, Any]:
         """Return a document of plain values."""

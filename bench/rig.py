@@ -14,7 +14,8 @@ from bench import traffic
 from bench.accounts import Account, Received, Sent, account, latencies
 from bench.gateway import Gateway
 from bench.processes import cpu_s, pss_kb, until
-from bench.programs import Place, Program, Running
+from bench.programs import Program
+from bench.running import Place, Running
 from bench.schedule import Pace
 from bench.sequence import MADE
 from bench.serving import Sender, Settings

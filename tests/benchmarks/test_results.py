@@ -81,10 +81,11 @@ def test_results_are_the_same_after_being_written_and_read(results: Results) -> 
 
 
 def test_what_was_measured_again_takes_the_place_of_the_old_and_nothing_else_does(results: Results) -> None:
-    newer = Results(about={"date": "2026-02-02"})
+    results.about["versions"] = {"gwcluster": "1", "hikari": "1"}
+    newer = Results(about={"date": "2026-02-02", "versions": {"hikari": "2"}})
     newer.cell("cost", "chat, zlib-stream", "hikari").take({"all": 30.0, "rate": 10_000.0}, [])
     merged = results.replaced_by(newer)
-    assert merged.about["date"] == "2026-02-02"
+    assert merged.about == {"date": "2026-02-02", "versions": {"gwcluster": "1", "hikari": "2"}}
     assert merged.median("cost", "chat, zlib-stream", "hikari", "all") == 30.0
     assert merged.median("cost", "chat, zlib-stream", "gwcluster", "all") == 11.0
 

@@ -14,7 +14,8 @@ from bench.__main__ import run
 from bench.install import NotInstalledError
 from bench.measure import Found
 from bench.plan import Plan
-from bench.programs import PROGRAMS, Place, Program
+from bench.programs import PROGRAMS, Program
+from bench.running import Place
 
 TWICE = dataclasses.replace(plan.QUICK, runs=2)
 
