@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -119,9 +120,10 @@ class Cluster(Started):
         def found() -> dict[int, int] | None:
             pids = {}
             for pid in children(self.nursery):
-                name = Path(f"/proc/{pid}/comm").read_text().split()
-                if name[:1] == ["gwworker"] and len(name) == 2:
-                    pids[int(name[1])] = pid
+                with contextlib.suppress(OSError):  # it has just ended
+                    name = Path(f"/proc/{pid}/comm").read_text().split()
+                    if name[:1] == ["gwworker"] and len(name) == 2:
+                        pids[int(name[1])] = pid
             return pids if len(pids) == self._shards else None
 
         return until(found, f"{self._shards} workers") or {}

@@ -39,7 +39,7 @@ SHOWN: Final[dict[str, tuple[Shown, ...]]] = {
     "rate": (Shown("rate", "events/s"),),
     "memory": (Shown("shard", "MiB a shard"), Shown("worker", "of it a worker"), Shown("all", "MiB in all")),
     "latency": (Shown("p50", "ms, half"), Shown("p99", "ms, 99 %"), Shown("p99.9", "ms, 99.9 %")),
-    "start": (Shown("seconds", "s"),),
+    "start": (Shown("seconds", "s"), Shown("over", "s over the least possible")),
     "recovery": (Shown("p50", "ms, half"), Shown("p99", "ms, 99 %")),
 }
 
