@@ -44,8 +44,7 @@ def cost(program: Program, plan_: Plan) -> Iterator[Found]:
             continue
         rate = plan.EVENTS_PER_S[mix]
         burst = rate // plan.BURSTS_PER_S
-        chapter = traffic.MIXES[mix].chapter
-        warm, measured = (_whole(seconds * rate, chapter) for seconds in (plan_.warm_s, plan_.cost_s))
+        warm, measured = (int(seconds * rate) for seconds in (plan_.warm_s, plan_.cost_s))
         with rig(program, Load(transport, mix, events=warm + measured)) as up:
             time.sleep(plan_.settle_s)
             up.phase(Pace(warm, rate, burst))
@@ -55,9 +54,8 @@ def cost(program: Program, plan_: Plan) -> Iterator[Found]:
 
 def load(program: Program, plan_: Plan) -> Iterator[Found]:
     """CPU per event of 64 shards with 20 events/s each, in µs."""
-    chapter = traffic.MIXES["chat"].chapter
-    warm, measured = (_whole(seconds * plan.LOAD_RATE, chapter) for seconds in (plan_.warm_s, plan_.load_s))
-    with rig(program, Load(COMMON, shards=plan.LOAD_SHARDS, events=warm + measured)) as up:
+    warm, measured = (int(seconds * plan.LOAD_RATE) for seconds in (plan_.warm_s, plan_.load_s))
+    with rig(program, Load(COMMON, shards=plan_.load_shards, events=warm + measured)) as up:
         time.sleep(plan_.settle_s)
         up.phase(Pace(warm, plan.LOAD_RATE))
         phase = up.phase(Pace(measured, plan.LOAD_RATE))
@@ -83,8 +81,8 @@ def rate(program: Program, plan_: Plan) -> Iterator[Found]:
 def _holds(program: Program, events_per_s: float, plan_: Plan) -> tuple[bool, list[str]]:
     """Say whether a rate holds, and what was wrong."""
     burst = max(round(events_per_s / 500), 1)
-    count = _whole(events_per_s * plan_.rate_s, traffic.MIXES["chat"].chapter)
-    warm = _whole(events_per_s / 2, traffic.MIXES["chat"].chapter)
+    count = int(events_per_s * plan_.rate_s)
+    warm = int(events_per_s / 2)
     with rig(program, Load(COMMON, events=count + warm)) as up:
         time.sleep(plan_.settle_s)
         up.phase(Pace(warm, events_per_s / 2, burst))
@@ -110,9 +108,8 @@ def memory(program: Program, plan_: Plan) -> Iterator[Found]:
 
 def latency(program: Program, plan_: Plan) -> Iterator[Found]:
     """Milliseconds that half, 99 % and 99.9 % of the events stay below."""
-    chapter = traffic.MIXES["chat"].chapter
-    counts = {events: _whole(events * seconds, chapter) for events, seconds in plan_.latency.items()}
-    warm = _whole(plan_.warm_s * 2_000, chapter)
+    counts = {events: int(events * seconds) for events, seconds in plan_.latency.items()}
+    warm = int(plan_.warm_s * 2_000)
     with rig(program, Load(COMMON, events=warm + sum(counts.values()))) as up:
         time.sleep(plan_.settle_s)
         up.phase(Pace(warm, 2_000))
@@ -127,9 +124,9 @@ def latency(program: Program, plan_: Plan) -> Iterator[Found]:
             yield Found(f"{events:,} events/s", figures, phase.problems())
 
 
-def start(program: Program, _: Plan) -> Iterator[Found]:
+def start(program: Program, plan_: Plan) -> Iterator[Found]:
     """Seconds from the start of the program to its last READY, and over the least that Discord allows."""
-    shards, limit = plan.START_SHARDS, plan.START_CONCURRENCY
+    shards, limit = plan_.start
     with rig(program, Load(COMMON, shards=shards, max_concurrency=limit)) as up:
         marks, began = up.gateway.marks(), up.started_ns
     ready = [mark.at for mark in marks if mark.what == "ready"]
@@ -143,19 +140,19 @@ def start(program: Program, _: Plan) -> Iterator[Found]:
 def recovery(program: Program, plan_: Plan) -> Iterator[Found]:
     """Milliseconds from SIGKILL to RESUMED, or to READY where no session is kept."""
     if program.keeps_session:
-        yield _worker_kills(program, plan_.kills)
-        yield _coordinator_kill(program)
+        yield _worker_kills(program, plan_)
+        yield _coordinator_kill(program, plan_)
     elif plan_.peer_kills:
         yield _process_kills(program, plan_.peer_kills)
 
 
-def _worker_kills(program: Program, kills: int) -> Found:
-    shards = plan.KILL_SHARDS
+def _worker_kills(program: Program, plan_: Plan) -> Found:
+    shards, kills = plan_.kill_shards, plan_.kills
     times: list[float] = []
     seconds = kills * 2.0 + 30.0
-    with rig(program, Load(COMMON, shards=shards, events=_whole(seconds * plan.LOAD_RATE, 128))) as up:
+    with rig(program, Load(COMMON, shards=shards, events=int(seconds * plan.LOAD_RATE))) as up:
         assert isinstance(up.program, Cluster)
-        time.sleep(2.0)
+        time.sleep(plan_.settle_s)
         up.gateway.send(Pace(int(seconds * plan.LOAD_RATE), plan.LOAD_RATE))
         for number in range(kills):
             time.sleep(0.7)
@@ -166,10 +163,10 @@ def _worker_kills(program: Program, kills: int) -> Found:
     return Found("a worker", _kills(times), problems)
 
 
-def _coordinator_kill(program: Program) -> Found:
-    shards = plan.LOAD_SHARDS
+def _coordinator_kill(program: Program, plan_: Plan) -> Found:
+    shards = plan_.load_shards
     with rig(program, Load(COMMON, shards=shards)) as up:
-        time.sleep(3.0)
+        time.sleep(plan_.settle_s)
         times = [_after_kill(up, up.program.pid, "resumed", set(range(shards)), again=True) / 1e6]
     return Found(f"the whole program, {shards} shards", _kills(times), [])
 
@@ -214,11 +211,6 @@ def _pss(up: Rig) -> dict[str, float]:
     total = sum(map(sum, parts.values()))
     middle = {"worker": statistics.median(parts["workers"])} if "workers" in parts else {}
     return {"all": total, "shard": total / up.load.shards, **middle}
-
-
-def _whole(events: float, chapter: int) -> int:
-    """Return so many events in whole chapters: acknowledgements wait for the end of one."""
-    return -(-int(events) // chapter) * chapter
 
 
 Measure = Callable[[Program, Plan], Iterator[Found]]

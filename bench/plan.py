@@ -33,6 +33,12 @@ class Plan:
     kills: int
     peer_kills: int
     rate_s: float
+    load_shards: int = 64
+    """With 20 events/s each, the usual load; and so many resume when the coordinator has been killed."""
+    start: tuple[int, int] = (64, 16)
+    """Shards and `max_concurrency` of a start."""
+    kill_shards: int = 16
+    """Of a cluster whose workers are killed."""
     warm_s: float = 2.0
     """Before each measurement, with the same traffic: Node compiles what runs often."""
     settle_s: float = 1.0
@@ -88,13 +94,8 @@ EVENTS_PER_S: Final = {"chat": 10_000, "presence": 10_000, "guilds": 200}
 BURSTS_PER_S: Final = 50
 """At full rate events come in bursts, as they do where somebody reads what has gathered."""
 
-LOAD_SHARDS: Final = 64
 LOAD_RATE: Final = 20.0
 """Of each shard, the usual load."""
-
-START_SHARDS: Final = 64
-START_CONCURRENCY: Final = 16
-KILL_SHARDS: Final = 16
 
 MEASURES: Final = {
     "cost": "CPU per event at full rate, one shard",
