@@ -8,6 +8,7 @@ of requests costs others. `scripts/bench draw` writes page and picture anew from
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import datetime
 import json
@@ -38,15 +39,19 @@ TITLES: Final = {program.name: program.title for program in PROGRAMS.values()}
 
 
 def run(measures: Mapping[str, Measure], programs: Sequence[Program], plan_: plan.Plan) -> Results:
-    """Measure, one program after the other in each run, so that a machine's moods meet all of them."""
+    """Measure, one program after the other in each run, so that a machine's moods meet all of them.
+
+    Who interrupts it gets what was measured until then.
+    """
     results = Results(about=about(programs))
-    for name, measured in measures.items():
-        for number in range(plan_.runs):
-            for program in programs:
-                if name in plan_.slow and program.name not in plan_.slow[name]:
-                    continue
-                _say(f"{name}, run {number + 1} of {plan_.runs}: {program.title}")
-                _once(results, name, measured, program, plan_)
+    with contextlib.suppress(KeyboardInterrupt):
+        for name, measured in measures.items():
+            for number in range(plan_.runs):
+                for program in programs:
+                    if name in plan_.slow and program.name not in plan_.slow[name]:
+                        continue
+                    _say(f"{name}, run {number + 1} of {plan_.runs}: {program.title}")
+                    _once(results, name, measured, program, plan_)
     return results
 
 
@@ -57,7 +62,7 @@ def _once(results: Results, name: str, measured: Measure, program: Program, plan
         for found in measured(program, plan_):
             done.add(found.row)
             results.cell(name, found.row, program.name).take(found.figures, found.problems, found.cannot)
-    except (TimeoutError, NotInstalledError, AssertionError, OSError) as error:
+    except (NotInstalledError, AssertionError, OSError, EOFError, ValueError) as error:
         _say(f"{name}, {program.title}: {error}")
         said = _short(str(error) or type(error).__name__)
         for row in [row for row in results.rows(name) if row not in done] or ["all"]:
@@ -112,8 +117,8 @@ def page_lines(results: Results) -> list[str]:
 
 
 def main() -> None:
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # nothing that was started is left behind
     args = _arguments()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # nothing that was started is left behind
     chosen = plan.FULL if args.full else plan.QUICK
     chosen = dataclasses.replace(chosen, runs=args.runs or chosen.runs)
     began = time.monotonic()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench import install, plan
-from bench.__main__ import run
+from bench.__main__ import main, run
 from bench.install import NotInstalledError
 from bench.measure import Found
 from bench.plan import Plan
@@ -63,6 +63,17 @@ def test_programs_take_turns(capsys: pytest.CaptureFixture[str]) -> None:
     ]
 
 
+def test_who_interrupts_it_gets_what_was_measured_until_then() -> None:
+    def interrupted(program: Program, _: Plan) -> Iterator[Found]:
+        yield Found("row", {"x": 1.0}, [])
+        if program.name == "hikari":
+            raise KeyboardInterrupt
+
+    programs = [PROGRAMS[name] for name in ("gwcluster", "hikari", "discordeno")]
+    found = run({"some": interrupted}, programs, plan.QUICK)
+    assert [program for _, _, program in found.cells] == ["gwcluster", "hikari"]
+
+
 def test_a_command_that_fails_says_its_last_words() -> None:
     failing = "import sys; print('some', file=sys.stderr); print('why', file=sys.stderr); sys.exit(3)"
     with pytest.raises(NotInstalledError, match=r"python.* failed: why"):
@@ -86,3 +97,13 @@ def test_each_line_of_what_pip_installs_is_pinned() -> None:
     assert len(files) == 2
     for file in files:
         assert all("==" in line for line in file.read_text().splitlines())
+
+
+def test_a_program_that_nobody_knows_is_named_with_those_that_are_known(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["bench", "--programs", "hikari,nobody"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert "nobody: known are gwcluster, discord.py" in capsys.readouterr().err
