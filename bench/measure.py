@@ -96,14 +96,16 @@ def memory(program: Program, plan_: Plan) -> Iterator[Found]:
     for shards in plan_.shards:
         with rig(program, Load(COMMON, shards=shards)) as up:
             time.sleep(plan_.idle_s)
-            yield Found(f"{shards} shards, idle", _pss(up), [])
+            yield Found(f"{_shards(shards)}, idle", _pss(up), [])
     for shards in plan_.start_shards.get(program.name, plan_.start_shards[""]):
         told = traffic.MIXES["start"].told
         with rig(program, Load(COMMON, "start", shards, events=told)) as up:
             time.sleep(plan_.settle_s)
             phase = up.phase(Pace(told, 0.0), patience_s=300.0)
             time.sleep(plan_.idle_s)
-            yield Found(f"{shards} shards, after {told:,} guilds on each", _pss(up), phase.account.problems())
+            yield Found(
+                f"{_shards(shards)}, after {told:,} guilds on each", _pss(up), phase.account.problems()
+            )
 
 
 def latency(program: Program, plan_: Plan) -> Iterator[Found]:
@@ -211,6 +213,10 @@ def _pss(up: Rig) -> dict[str, float]:
     total = sum(map(sum, parts.values()))
     middle = {"worker": statistics.median(parts["workers"])} if "workers" in parts else {}
     return {"all": total, "shard": total / up.load.shards, **middle}
+
+
+def _shards(count: int) -> str:
+    return "1 shard" if count == 1 else f"{count} shards"
 
 
 Measure = Callable[[Program, Plan], Iterator[Found]]
