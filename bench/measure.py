@@ -64,8 +64,6 @@ def load(program: Program, plan_: Plan) -> Iterator[Found]:
 
 def rate(program: Program, plan_: Plan) -> Iterator[Found]:
     """The highest rate at which nothing is lost and latency doesn't grow, in events/s."""
-    if not plan_.rate_s:
-        return
     search = Search(8_000, ceiling=128_000)
     problems: list[str] = []
     while search.rate is not None:
@@ -144,7 +142,7 @@ def recovery(program: Program, plan_: Plan) -> Iterator[Found]:
     if program.keeps_session:
         yield _worker_kills(program, plan_)
         yield _coordinator_kill(program, plan_)
-    elif plan_.peer_kills:
+    else:
         yield _process_kills(program, plan_.peer_kills)
 
 

@@ -20,7 +20,7 @@ class Plan:
         start_shards: program → shards of a start with 2,500 guilds on each; others: `""`.
         kills: of gwcluster's workers.
         peer_kills: of a peer's process.
-        rate_s: seconds of each step of the search for the highest rate; 0: none.
+        rate_s: seconds of each step of the search for the highest rate.
     """
 
     runs: int
@@ -48,7 +48,7 @@ class Plan:
     programs: tuple[str, ...] = ()
     """Unless others are asked for; none: all."""
     slow: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """Measure → the only programs of it."""
+    """Measure → the only programs of it, unless somebody asks for measures or programs by name."""
 
 
 FULL: Final = Plan(
@@ -82,10 +82,10 @@ QUICK: Final = Plan(
     shards=(64,),
     start_shards={"": ()},
     kills=8,
-    peer_kills=0,
-    rate_s=0.0,
+    peer_kills=3,
+    rate_s=1.0,
     programs=("gwcluster", "discord.py", "hikari", "discordjs", "discordeno", "cloudstorm"),
-    slow={"start": ("gwcluster",)},
+    slow={"start": ("gwcluster",), "recovery": ("gwcluster",), "rate": ()},
 )
 
 EVENTS_PER_S: Final = {"chat": 10_000, "presence": 10_000, "guilds": 200}

@@ -12,7 +12,7 @@ import pytest
 from bench import install, plan
 from bench.__main__ import main, run
 from bench.install import NotInstalledError
-from bench.measure import Found
+from bench.measure import MEASURES, Found, Measure
 from bench.plan import Plan
 from bench.programs import PROGRAMS, Program
 from bench.running import Place
@@ -107,3 +107,37 @@ def test_a_program_that_nobody_knows_is_named_with_those_that_are_known(
         main()
     assert ended.value.code == 2
     assert "nobody: known are gwcluster, discord.py" in capsys.readouterr().err
+
+
+def asked(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> list[str]:
+    """Return which measures of which programs are made when the harness is called so."""
+    made: list[str] = []
+
+    def noted(name: str) -> Measure:
+        def measured(program: Program, _: Plan) -> Iterator[Found]:
+            made.append(f"{name} {program.name}")
+            yield Found("row", {}, [])
+
+        return measured
+
+    for name in MEASURES:
+        monkeypatch.setitem(MEASURES, name, noted(name))
+    monkeypatch.setattr(sys, "argv", ["bench", *arguments])
+    main()
+    return made
+
+
+def test_what_takes_long_is_left_out_unless_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = asked(monkeypatch)
+    assert "cost cloudstorm" in made
+    assert "cost discordjs-threads" not in made
+    assert [one for one in made if one.startswith(("start", "recovery", "rate"))] == [
+        "start gwcluster",
+        "recovery gwcluster",
+    ]
+    assert asked(monkeypatch, "--only", "start", "--programs", "cloudstorm") == ["start cloudstorm"]
+    assert asked(monkeypatch, "--only", "rate,start", "--programs", "discordjs-threads") == [
+        "rate discordjs-threads",
+        "start discordjs-threads",
+    ]
+    assert len(asked(monkeypatch, "--full", "--runs", "1")) == len(MEASURES) * len(PROGRAMS)
