@@ -26,7 +26,7 @@ from urllib.parse import parse_qs, urlsplit
 from websockets.frames import Frame, Opcode
 from websockets.server import ServerProtocol
 
-from flood import HEARTBEAT_MS, messages
+from bench.messages import HEARTBEAT_MS, messages
 
 CHAPTER: Final = 100
 """Messages that share one history."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgpack
 import zmq
 
-from crowd import RING
+from bench.crowd import RING
 
 
 def listen(events: str, moments: Path, asked: Connection) -> None:

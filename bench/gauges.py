@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from cost import cpu_s, pss_kb
+from bench.processes import cpu_s, pss_kb
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, urlsplit
 from websockets.frames import Frame, Opcode
 from websockets.server import ServerProtocol
 
-from flood import HEARTBEAT_MS, Encoder
+from bench.messages import HEARTBEAT_MS, Encoder
 from gwsimulator import payloads
 from gwsimulator.snowflakes import snowflake
 

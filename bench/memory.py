@@ -24,7 +24,7 @@ from typing import IO
 
 import trustme
 
-from cost import children, pss_kb, until
+from bench.processes import children, pss_kb, until
 
 _MAPPING = re.compile(r"([0-9a-f]+)-([0-9a-f]+) (\S+) \S+ \S+ \S+ *(.*)")
 _ARENA_BYTES = 64 << 20
@@ -72,7 +72,8 @@ def cluster(shards: int, compression: str, *, guilds: int, tls: bool) -> Iterato
         )
         try:
             nursery = until(lambda: children(run.pid), "the nursery")[0]
-            workers = until(lambda: len(found := children(nursery)) == shards and found, "the workers")
+            until(lambda: len(children(nursery)) == shards, "the workers")
+            workers = children(nursery)
             yield Cluster(run.pid, nursery, workers, gateway.stdout)
         finally:
             run.send_signal(signal.SIGTERM)

@@ -19,9 +19,9 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from gauges import Use, descriptors, memory_mib, threads
-from slopes import slopes
-from stage import Stage
+from bench.gauges import Use, descriptors, memory_mib, threads
+from bench.slopes import slopes
+from bench.stage import Stage
 
 SETTLE_S = 5.0
 VICTIMS = 50

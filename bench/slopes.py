@@ -7,8 +7,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gauges import Use, memory_mib
-from stage import Stage
+from bench.gauges import Use, memory_mib
+from bench.stage import Stage
 
 SHARDS = (16, 64, 128, 256)
 RATES = (0.0, 5.0, 20.0, 50.0)

@@ -19,10 +19,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from cost import children, until
-from crowd import RING
-from ear import listen
-from gauges import Use
+from bench.crowd import RING
+from bench.ear import listen
+from bench.gauges import Use
+from bench.processes import children, until
 from gwcluster.log.reader import Reader
 
 
@@ -120,7 +120,7 @@ class Stage:
     @property
     def nursery(self) -> int:
         """The nursery's."""
-        return until(lambda: children(self.coordinator), "the nursery")[0]  # type: ignore[no-any-return]
+        return until(lambda: children(self.coordinator), "the nursery")[0]
 
     @property
     def workers(self) -> list[int]:
@@ -164,14 +164,16 @@ class Stage:
     def _ask(self, path: str) -> dict[str, Any]:
         url = self._api.removesuffix("/api/v10") + path
         with urllib.request.urlopen(url) as answer:  # noqa: S310 - our own, on loopback
-            return json.load(answer)  # type: ignore[no-any-return]
+            told: dict[str, Any] = json.load(answer)
+            return told
 
     # The subscriber and the logs
 
     def ages(self) -> array[float]:
         """Return how old each event was, in seconds, that the subscriber received since the last question."""
         self._asking.send("ages")
-        return self._asking.recv()  # type: ignore[no-any-return]
+        ages: array[float] = self._asking.recv()
+        return ages
 
     def lost(self) -> int:
         """Return how many of the events in the gateway's account are not in the logs, once and in order."""

@@ -18,6 +18,9 @@ from fuzz.nowhere import Loop, Wire, the_loop
 from gwworker.gateway_link import MAX_RETRY_AFTER_S, GatewayLink
 
 GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+LEAST_ROOM: Final = 1
+"""Bytes that a link takes at any time; it keeps what no frame is complete with."""
+
 NO_TLS: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 HEADERS: Final = (
     b"Retry-After: 5", b"retry-after: -1", b"Retry-After: nan", b"Retry-After: 1e999", b"Retry-After: soon",
@@ -102,7 +105,9 @@ async def _connection(dice: random.Random, loop: Loop) -> None:
     link = GatewayLink("ws://127.0.0.1:1/?v=10", tls=NO_TLS, listener=heard, user_agent="fuzz")
     if dice.random() < 0.05:
         heard.use(link)
-    for _ in range(4):
+    for _ in range(40):  # turns of the loop that a dial may take
+        if heard.told or link.closed.done() or (loop.wire is not None and loop.wire.written):
+            break
         await asyncio.sleep(0)
     wire = loop.wire
     if wire is not None and not wire.closing:
@@ -127,10 +132,14 @@ async def _feed(
     dice: random.Random, link: GatewayLink, wire: Wire, heard: Heard, pieces: list[bytes]
 ) -> None:
     for piece in pieces:
+        for at in range(0, len(piece), LEAST_ROOM):
+            if wire.closing:
+                return
+            part = piece[at : at + LEAST_ROOM]
+            link.get_buffer(-1)[: len(part)] = part
+            link.buffer_updated(len(part))
         if wire.closing:
             return
-        if piece:
-            link.data_received(piece)
         heard.use(link)
         if dice.random() < 0.2:
             await asyncio.sleep(0)

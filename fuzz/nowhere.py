@@ -11,12 +11,20 @@ from typing import Any
 class Wire(asyncio.Transport):
     """A transport to nowhere that behaves like asyncio's: no data after close, one `connection_lost`."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, protocol: asyncio.Protocol) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, protocol: asyncio.BaseProtocol) -> None:
         super().__init__()
         self.written = bytearray()
         self.closing = self.lost = False
         self._loop = loop
+        self.set_protocol(protocol)
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """See asyncio."""
+        assert isinstance(protocol, asyncio.Protocol | asyncio.BufferedProtocol)
         self._protocol = protocol
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """See asyncio; nothing waits here."""
 
     def is_closing(self) -> bool:
         """See asyncio."""

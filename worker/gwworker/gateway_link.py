@@ -122,8 +122,8 @@ class GatewayLink(asyncio.BufferedProtocol):
     @property
     def unsent(self) -> int:
         """Bytes that were written and that the socket hasn't taken yet."""
-        layers = {self._transport, self._tcp} - {None}
-        return sum(layer.get_write_buffer_size() for layer in layers if layer is not None)
+        layers = {layer for layer in (self._transport, self._tcp) if layer is not None}  # one without TLS
+        return sum(layer.get_write_buffer_size() for layer in layers)
 
     def send(self, text: bytes) -> bool:
         """Send one TEXT message; say whether it was, without effect once either side has closed."""
