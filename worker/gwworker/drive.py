@@ -119,6 +119,7 @@ class Drive:
             self._guilds = guilds.Guilds(Path(job.folder), self._standing.number)
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
+        self._stepped = False
         self.event_at: float | None = None
 
     @property
@@ -220,15 +221,18 @@ class Drive:
         except BadPayloadError as error:
             self._step(Faulty(str(error)), now)
         self._outlet.flush()
-        self._rearm()
+        if self._stepped:  # events alone bring nothing forward
+            self._stepped = False
+            self._rearm()
 
     def _dispatch(self, head: Dispatch, payload: bytes, now: float, at: float) -> None:
         name, seq = head
         if name in _SPECIAL and self._special(head, payload, now, at):
             return
-        if self._standing.accept(seq, now):
+        standing = self._standing
+        if standing.accept(seq, now):
             self.event_at = now
-            self._outlet.dispatch(name, payload, self._standing.number, seq, at)
+            self._outlet.dispatch(name, payload, standing.number, seq, at)
 
     def _special(self, head: Dispatch, payload: bytes, now: float, at: float) -> bool:
         """Act on a dispatch that is more than news; say whether that is all that is to be done with it."""
@@ -238,6 +242,7 @@ class Drive:
             return True
         if head.name == "RATE_LIMITED":
             self._sender.rate_limited(payload, now)
+            self._stepped = True
             return False
         self._performer.at_hand = (head, payload, at)
         if head.name == "RESUMED":
@@ -265,6 +270,7 @@ class Drive:
         self._rearm()
 
     def _step(self, event: Event, now: float) -> None:
+        self._stepped = True
         was_live = self._standing.phase is _LIVE
         effects = self._session.step(event, now)
         if was_live and self._standing.phase is not _LIVE:
