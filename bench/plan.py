@@ -37,8 +37,8 @@ class Plan:
     """With 20 events/s each, the usual load; and so many resume when the coordinator has been killed."""
     start: tuple[int, int] = (64, 16)
     """Shards and `max_concurrency` of a start."""
-    kill_shards: int = 16
-    """Of a cluster whose workers are killed."""
+    kill_shards: int = 24
+    """Of a cluster whose workers are killed, each once: who dies again soon is made to wait."""
     warm_s: float = 2.0
     """Before each measurement, with the same traffic: Node compiles what runs often."""
     settle_s: float = 1.0
