@@ -40,6 +40,10 @@ class Published(Fanin):
         self.unpushed = 0
         self._take = take
 
+    @property
+    def waiting(self) -> int:
+        return 0
+
     def push(self, events: Iterable[Frames]) -> None:
         for frames in events:
             self._take(frames)

@@ -27,6 +27,10 @@ class Pushed(Fanin):
         self.logged: list[bool] = []
         self._folder = folder
 
+    @property
+    def waiting(self) -> int:
+        return 0
+
     def push(self, events: Iterable[Frames]) -> None:
         log = b"".join(path.read_bytes() for path in segments(self._folder))
         for frames in events:

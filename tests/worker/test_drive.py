@@ -35,8 +35,15 @@ FOREVER = 1e18
 
 
 class NoFanin(Fanin):
+    """Pushes nothing; as much is said to wait in it as is left in a list, of which each look takes one."""
+
     def __init__(self) -> None:
         self.unpushed = 0
+        self.wait: list[int] = []
+
+    @property
+    def waiting(self) -> int:
+        return self.wait.pop(0) if self.wait else 0
 
     def push(self, events: Iterable[tuple[bytes, bytes, bytes]]) -> None:
         pass
@@ -144,7 +151,8 @@ class Rig:
             shard_job = job(folder=str(self.folder), gateway_url=f"ws://127.0.0.1:{port}/", **self.changed)
             self.writer = open_log(self.folder)
             self.disk = Disk(asyncio.get_running_loop().time)
-            self.outlet = Outlet(shard_job, self.writer, NoFanin(), disk=self.disk, wall=lambda: 0.0)
+            self.fanin = NoFanin()
+            self.outlet = Outlet(shard_job, self.writer, self.fanin, disk=self.disk, wall=lambda: 0.0)
             self.finished: list[WorkerExit] = []
             self.drive = Drive(
                 shard_job,
@@ -537,5 +545,37 @@ def test_when_the_coordinator_hears_of_ready_a_successor_could_resume_from_the_l
         ((session, names),) = watching.found
         assert session == 1
         assert "READY" in names
+
+    run(main())
+
+
+MIB = 1 << 20
+
+
+def test_no_more_is_read_while_the_coordinator_takes_what_a_burst_brought(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with Rig(tmp_path).at_work() as rig:
+            visit = await live(rig)
+            assert rig.drive.link is not None
+            rig.fanin.wait = [20 * MIB - at * MIB for at in range(19)]  # 20 ms until 1 MiB is left
+            await visit.say(event(2))
+            await rig.until_seq(2)
+            await visit.say(event(3))
+            await asyncio.sleep(0.005)
+            assert rig.writer.seq == 2, "not read yet"
+            await rig.until_seq(3)
+            assert rig.fanin.wait == []
+
+    run(main())
+
+
+def test_a_coordinator_that_takes_nothing_holds_up_no_event(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with Rig(tmp_path).at_work() as rig:
+            visit = await live(rig)
+            rig.fanin.wait = [16 * MIB] * 1000
+            for seq in range(2, 50):
+                await visit.say(event(seq))
+            await rig.until_seq(49)
 
     run(main())

@@ -55,15 +55,20 @@ class Fanin(asyncio.Protocol):
 
     def push(self, events: Sequence[Frames]) -> None:
         """Push events, now or when the coordinator reads again, or count them."""
-        waiting = self._early_bytes
-        if self._transport is not None:
-            waiting += self._transport.get_write_buffer_size()
+        waiting = self.waiting
         data = zmtp.encode(self._that_fit(events, waiting) if waiting else events)
         if self._ready and self._transport is not None:
             self._transport.write(data)
         else:
             self._early.append(data)
             self._early_bytes += len(data)
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that the coordinator hasn't read yet, as far as we keep them."""
+        if self._transport is None:
+            return self._early_bytes
+        return self._early_bytes + self._transport.get_write_buffer_size()
 
     def _that_fit(self, events: Sequence[Frames], waiting: int) -> list[Frames]:
         fitting: list[Frames] = []

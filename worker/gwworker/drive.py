@@ -47,6 +47,12 @@ from gwworker.scan import BadPayloadError, Dispatch, parse_ready, read, scan
 from gwworker.sender import Sender
 from gwworker.session import Session
 
+PACE_BYTES: Final = 1 << 20
+"""What may wait for the coordinator while we read on. A burst that is read as fast as it comes would not fit in
+the fan-in's queue, and the rest of it would have to be fetched from the log."""
+
+PACE_S: Final = 0.001
+
 _CLOSING: Final = Phase.CLOSING  # looked up once, for every message asks
 _LIVE: Final = Phase.LIVE
 _SPECIAL: Final = frozenset({"READY", "RESUMED", "RATE_LIMITED", *guilds.NAMES})
@@ -224,6 +230,18 @@ class Drive:
         if self._stepped:  # events alone bring nothing forward
             self._stepped = False
             self._rearm()
+        waiting = self._outlet.waiting
+        if waiting > PACE_BYTES and link is line.link:
+            link.pause()
+            self._loop.call_later(PACE_S, self._pace, link, waiting)
+
+    def _pace(self, link: GatewayLink, before: int) -> None:
+        """Read on once the coordinator has caught up, or as soon as it does not read."""
+        waiting = self._outlet.waiting
+        if PACE_BYTES < waiting < before:
+            self._loop.call_later(PACE_S, self._pace, link, waiting)
+        else:
+            link.resume()
 
     def _dispatch(self, head: Dispatch, payload: bytes, now: float, at: float) -> None:
         name, seq = head

@@ -133,6 +133,16 @@ class GatewayLink(asyncio.BufferedProtocol):
         self._write()
         return self._transport is not None and not self._transport.is_closing()
 
+    def pause(self) -> None:
+        """Read no more until `resume`."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read on."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
     def hang_up(self, code: int) -> None:
         """Send a close frame with `code` and listen to nothing more; `lost` follows when the peer closes."""
         if self._over or self._leaving:

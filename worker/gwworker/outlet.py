@@ -72,6 +72,11 @@ class Outlet:
         self._staged.clear()
         self._staged_bytes = 0
 
+    @property
+    def waiting(self) -> int:
+        """Bytes that were pushed and that the coordinator hasn't read yet."""
+        return self._fanin.waiting
+
     def mark(self) -> None:
         """Let dropped dispatches count: the log's seq moves to the last of them. At most once a second."""
         if self._dropped is not None:
