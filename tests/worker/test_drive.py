@@ -35,15 +35,16 @@ FOREVER = 1e18
 
 
 class NoFanin(Fanin):
-    """Pushes nothing; as much is said to wait in it as is left in a list, of which each look takes one."""
+    """Pushes nothing; at each look so much is said to wait in it as the list tells next, then `at_last`."""
 
     def __init__(self) -> None:
         self.unpushed = 0
         self.wait: list[int] = []
+        self.at_last = 0
 
     @property
     def waiting(self) -> int:
-        return self.wait.pop(0) if self.wait else 0
+        return self.wait.pop(0) if self.wait else self.at_last
 
     def push(self, events: Iterable[tuple[bytes, bytes, bytes]]) -> None:
         pass
@@ -573,7 +574,7 @@ def test_a_coordinator_that_takes_nothing_holds_up_no_event(tmp_path: Path) -> N
     async def main() -> None:
         async with Rig(tmp_path).at_work() as rig:
             visit = await live(rig)
-            rig.fanin.wait = [16 * MIB] * 1000
+            rig.fanin.at_last = 16 * MIB
             for seq in range(2, 50):
                 await visit.say(event(seq))
             await rig.until_seq(49)

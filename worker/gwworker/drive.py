@@ -48,8 +48,8 @@ from gwworker.sender import Sender
 from gwworker.session import Session
 
 PACE_BYTES: Final = 1 << 20
-"""What may wait for the coordinator while we read on. A burst that is read as fast as it comes would not fit in
-the fan-in's queue, and the rest of it would have to be fetched from the log."""
+"""What may wait for the coordinator while we read on. A burst that is read as fast as it comes would not fit
+in the fan-in's queue, and the rest of it would have to be fetched from the log."""
 
 PACE_S: Final = 0.001
 
