@@ -19,7 +19,7 @@ from gwworker.gateway_link import MAX_RETRY_AFTER_S, GatewayLink
 
 GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 LEAST_ROOM: Final = 1
-"""Bytes that a link takes at any time; it keeps what no frame is complete with."""
+"""Bytes that a link takes at any time; it keeps the beginning of a frame's head."""
 
 NO_TLS: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 HEADERS: Final = (

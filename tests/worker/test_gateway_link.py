@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Coroutine
@@ -10,12 +11,14 @@ import pytest
 import uvloop
 from websockets.asyncio.server import ServerConnection
 from websockets.datastructures import Headers
+from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
 
 from gwsimulator import virtual_time
 from gwworker import gateway_link
+from gwworker.dial import dial as gateway_link_dial
 from gwworker.gateway_link import GatewayLink
-from support.link_rig import AGENT, Heard, dial, frame, linked, raw_linked, upgraded
+from support.link_rig import AGENT, NO_TLS, Heard, dial, frame, linked, raw_linked, upgraded
 
 Gateway = Callable[[ServerConnection], Awaitable[None]]
 
@@ -41,6 +44,142 @@ def refusing(status: int, **headers: str) -> Callable[[ServerConnection, Request
     return lambda peer, request: Response(
         status, "No", Headers([("Content-Length", "0"), *named.items()]), b""
     )
+
+
+# What is cut out of a read, and what is left to the core
+
+
+@pytest.mark.parametrize("late", [1, 2, 3])
+def test_messages_are_heard_though_the_end_of_the_handshake_comes_in_two_pieces(late: int) -> None:
+    async def main() -> None:
+        async def gateway(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            answer = await upgraded(reader)
+            first, others = frame(1, b"first"), [frame(1, b"message %d" % n) for n in range(40)]
+            for piece in (answer[:-late], answer[-late:] + first[:3], first[3:], *others):
+                writer.write(piece)
+                await asyncio.sleep(0.001)
+
+        async with raw_linked(gateway) as (_, heard):
+            await heard.until(lambda heard: len(heard.messages) == 41)
+            assert heard.messages == [(True, b"first"), *((True, b"message %d" % n) for n in range(40))]
+
+    run(main())
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 1_000])
+def test_long_short_and_broken_up_messages_are_heard_in_order_however_they_come(step: int) -> None:
+    like_frames = b"\x82\x01b"
+    sent = [b"a", bytes(200), like_frames * 30_000, b"", b"in three pieces", like_frames * 50]
+    pieces = [
+        *(Frame(Opcode.BINARY, data).serialize(mask=False) for data in sent[:4]),
+        Frame(Opcode.BINARY, b"in ", fin=False).serialize(mask=False),
+        Frame(Opcode.PING, b"?").serialize(mask=False),
+        Frame(Opcode.CONT, b"three", fin=False).serialize(mask=False),
+        Frame(Opcode.CONT, b" pieces").serialize(mask=False),
+        Frame(Opcode.BINARY, sent[5]).serialize(mask=False),
+    ]
+    data = b"".join(pieces)
+
+    async def main() -> None:
+        async def gateway(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(await upgraded(reader))
+            await writer.drain()
+            await reader.read()
+
+        async with raw_linked(gateway) as (link, heard):
+            await heard.until_news(1)
+            for at in range(0, len(data), step):
+                part = data[at : at + step]
+                link.get_buffer(-1)[: len(part)] = part
+                link.buffer_updated(len(part))
+            assert heard.messages == [(False, message) for message in sent]
+
+    run(main())
+
+
+def test_nothing_is_heard_that_comes_behind_a_close_frame() -> None:
+    async def main() -> None:
+        async def gateway(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(await upgraded(reader))
+            writer.write(frame(1, b"before") + frame(8, b"\x0f\xa9") + frame(1, b"behind"))
+            await reader.read()
+
+        async with raw_linked(gateway) as (_, heard):
+            await heard.until_news(2)
+            assert heard.news[1] == ("lost", 4009)
+            assert heard.messages == [(True, b"before")]
+
+    run(main())
+
+
+def test_a_message_amid_the_pieces_of_another_breaks_the_protocol() -> None:
+    async def main() -> None:
+        async def gateway(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(await upgraded(reader))
+            writer.write(Frame(Opcode.TEXT, b"one", fin=False).serialize(mask=False) + frame(1, b"two"))
+            await reader.read()
+
+        async with raw_linked(gateway) as (_, heard):
+            await heard.until_news(2)
+            assert heard.news[1][:2] == ("lost", None)
+            assert "not the websocket protocol" in str(heard.news[1][2])
+            assert heard.messages == []
+
+    run(main())
+
+
+# The dial
+
+
+def test_a_connection_that_is_closed_as_soon_as_it_is_there_is_a_failed_dial(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def main() -> None:
+        async def gateway(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.close()
+
+        async def slow(host: str, port: int) -> asyncio.Transport:
+            transport = await gateway_link_dial(host, port)
+            while not transport.is_closing():
+                await asyncio.sleep(0.001)
+            return transport
+
+        monkeypatch.setattr(gateway_link, "dial", slow)
+        async with raw_linked(gateway) as (link, heard):
+            await heard.until_news(1)
+            (told,) = heard.news
+            assert told[0] == "dial failed"
+            assert "closed as soon as" in str(told[1])
+            await link.closed
+
+    run(main())
+
+
+def test_a_link_that_is_dropped_in_mid_handshake_drops_its_connection() -> None:
+    async def main() -> None:
+        over = asyncio.Event()
+
+        async def gateway(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read(1)  # the first byte of TLS, which is never answered
+            link.abort()
+            with contextlib.suppress(ConnectionResetError):
+                while await reader.read(1 << 16):
+                    pass
+            writer.close()
+            over.set()
+
+        server = await asyncio.start_server(gateway, "127.0.0.1", 0)
+        async with server:
+            port = server.sockets[0].getsockname()[1]
+            heard = Heard()
+            url = f"wss://localhost:{port}/"
+            link = GatewayLink(url, tls=NO_TLS, listener=heard, user_agent=AGENT)
+            async with asyncio.timeout(5.0):
+                await link.closed
+                await over.wait()
+            assert heard.news == []
+
+    run(main())
 
 
 # The handshake

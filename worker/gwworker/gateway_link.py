@@ -79,7 +79,7 @@ class GatewayLink(asyncio.BufferedProtocol):
         self._tcp: asyncio.Transport | None = None
         self._transport: asyncio.Transport | None = None
         self._view = memoryview(bytearray(READ_BYTES))
-        self._held = 0  # bytes in it that no frame is complete with
+        self._held = 0  # bytes in it that don't tell yet how long their frame is
         self._owed = 0  # bytes of a frame that are the core's
         self._seam = b""
         self._fragments: list[bytes] = []
@@ -114,6 +114,8 @@ class GatewayLink(asyncio.BufferedProtocol):
             OSError: there is no such host, or none of its addresses lets us in.
         """
         transport = await dial(host, port)
+        if transport.is_closing():  # nobody was there yet to be told
+            raise ConnectionResetError("the connection was closed as soon as it was there")
         # What we send must leave at once, though this loop be stuck: the next thing may be a disk that hangs.
         transport.set_write_buffer_limits(high=0)
         self._tcp = transport
@@ -158,9 +160,12 @@ class GatewayLink(asyncio.BufferedProtocol):
         """Drop the connection at once, without a word, and call the listener no more."""
         self._over = True
         self._dialing.cancel()
-        if self._transport is not None:
-            self._transport.abort()
-        elif not self.closed.done():
+        self._drop()
+
+    def _drop(self) -> None:
+        if self._tcp is not None:
+            self._tcp.abort()
+        if self._transport is None and not self.closed.done():
             self.closed.set_result(None)
 
     def _begin(self, transport: asyncio.Transport) -> None:
@@ -192,7 +197,7 @@ class GatewayLink(asyncio.BufferedProtocol):
                 at = frames.cut(data, at, messages)
             if not self._owed:
                 size = frames.length(data, at)
-                if size is None or len(data) - at < size <= READ_BYTES:
+                if size is None:
                     break
                 self._owed = size
             part = data[at : at + self._owed]
@@ -288,10 +293,7 @@ class GatewayLink(asyncio.BufferedProtocol):
         if self._over:
             return
         self._over = True
-        if self._transport is not None:
-            self._transport.abort()
-        elif not self.closed.done():
-            self.closed.set_result(None)
+        self._drop()
         self._listener.dial_failed(self, reason, retry_after_s)
 
     def _write(self) -> None:
