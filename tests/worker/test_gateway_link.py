@@ -49,18 +49,26 @@ def refusing(status: int, **headers: str) -> Callable[[ServerConnection, Request
 # What is cut out of a read, and what is left to the core
 
 
+def feed(link: GatewayLink, *pieces: bytes) -> None:
+    """Have a link read exactly these pieces."""
+    for piece in pieces:
+        link.get_buffer(-1)[: len(piece)] = piece
+        link.buffer_updated(len(piece))
+
+
 @pytest.mark.parametrize("late", [1, 2, 3])
 def test_messages_are_heard_though_the_end_of_the_handshake_comes_in_two_pieces(late: int) -> None:
     async def main() -> None:
-        async def gateway(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            answer = await upgraded(reader)
-            first, others = frame(1, b"first"), [frame(1, b"message %d" % n) for n in range(40)]
-            for piece in (answer[:-late], answer[-late:] + first[:3], first[3:], *others):
-                writer.write(piece)
-                await asyncio.sleep(0.001)
+        answers: asyncio.Queue[bytes] = asyncio.Queue()
 
-        async with raw_linked(gateway) as (_, heard):
-            await heard.until(lambda heard: len(heard.messages) == 41)
+        async def gateway(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            answers.put_nowait(await upgraded(reader))
+            await reader.read()
+
+        async with raw_linked(gateway) as (link, heard):
+            answer = await answers.get()
+            first, others = frame(1, b"first"), [frame(1, b"message %d" % n) for n in range(40)]
+            feed(link, answer[:-late], answer[-late:] + first[:3], first[3:], *others)
             assert heard.messages == [(True, b"first"), *((True, b"message %d" % n) for n in range(40))]
 
     run(main())
@@ -88,10 +96,7 @@ def test_long_short_and_broken_up_messages_are_heard_in_order_however_they_come(
 
         async with raw_linked(gateway) as (link, heard):
             await heard.until_news(1)
-            for at in range(0, len(data), step):
-                part = data[at : at + step]
-                link.get_buffer(-1)[: len(part)] = part
-                link.buffer_updated(len(part))
+            feed(link, *(data[at : at + step] for at in range(0, len(data), step)))
             assert heard.messages == [(False, message) for message in sent]
 
     run(main())
@@ -605,9 +610,7 @@ def test_nothing_is_heard_after_we_hung_up() -> None:
             assert heard.messages[0] == (True, b"first")
             assert heard.news[-1] == ("lost", None)
             heard.messages.clear()
-            late = frame(1, b"late")
-            link.get_buffer(-1)[: len(late)] = late
-            link.buffer_updated(len(late))
+            feed(link, frame(1, b"late"))
             assert heard.messages == []
 
     run(main())
