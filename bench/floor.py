@@ -103,7 +103,7 @@ def cost_us(way: str, processes: int, rate: float, seconds: float) -> float:
                         os._exit(1)
                 pids.append(pid)
             ends = [theirs for theirs, _ in to]
-            _send(ends, [here for _, here in onward], rate, SETTLE_S)
+            _send(ends, [here for _, here in onward], rate, min(SETTLE_S, seconds))
             before = sum(map(cpu_s, pids))
             sent = _send(ends, [here for _, here in onward], rate, seconds)
             return (sum(map(cpu_s, pids)) - before) / sent * 1e6

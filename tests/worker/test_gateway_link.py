@@ -145,7 +145,7 @@ def test_a_connection_that_is_closed_as_soon_as_it_is_there_is_a_failed_dial(
 
         async def slow(host: str, port: int) -> asyncio.Transport:
             transport = await gateway_link_dial(host, port)
-            while not transport.is_closing():
+            while not transport.is_closing():  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(0.001)
             return transport
 
