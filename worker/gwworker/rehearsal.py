@@ -51,7 +51,7 @@ def rehearse(rounds: int = ROUNDS, *, life_s: float = LIFE_S) -> None:
         _silent(),
         socket.create_server(("127.0.0.1", 0)) as listener,
         tempfile.TemporaryDirectory(
-            prefix="gwcluster-", dir=_SHM if os.access(_SHM, os.W_OK) else None
+            prefix=f"gwcluster-{os.getpid()}-", dir=_SHM if os.access(_SHM, os.W_OK) else None
         ) as folder,
     ):
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else each life waits for late ACKs
