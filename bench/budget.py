@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import os
 import socket
-import sys
 import tempfile
 import time
 import zlib
@@ -20,16 +19,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench.messages import Encoder, messages
+from bench.zstd import ZstdDecompressor
 from gwcluster.log.writer import Writer
 from gwworker import frames, zmtp
 from gwworker.gateway_link import READ_BYTES
 from gwworker.inflate import inflater
 from gwworker.scan import scan
-
-if sys.version_info >= (3, 14):
-    from compression.zstd import ZstdDecompressor
-else:
-    from backports.zstd import ZstdDecompressor
 
 AT: Final = 1_767_225_600.0
 NAME: Final = "MESSAGE_CREATE"

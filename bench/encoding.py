@@ -9,17 +9,13 @@ chapter that a RESUME begins in. Within a chapter events refer to each other as 
 from __future__ import annotations
 
 import itertools
-import sys
 import zlib
 from collections.abc import Iterable
 from typing import Final, Protocol
 
 from websockets.frames import Frame, Opcode
 
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
+from bench import zstd
 
 TRANSPORTS: Final = ("none", "zlib-stream", "zstd-stream")
 _ZSTD_LEVEL: Final = 6

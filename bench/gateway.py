@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import time
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from bench.accounts import Sent
 from bench.schedule import Pace
 from bench.serving import Mark, Sender, Settings, serve
+from bench.spawned import Spawned
 
 
-class Gateway:
+class Gateway(Spawned):
     """The gateway process, seen from outside. Use as a context manager."""
 
     def __init__(self, settings: Settings) -> None:
+        super().__init__("gateway", serve, settings)
         self.settings = settings
-        context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=serve, args=(settings, theirs), daemon=True)
-        self._process.start()
         self._answers: dict[str, Any] = {}
         self.port: int = self._answer("port", 120.0)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        self._process.kill()
-        self._process.join()
 
     @property
     def api(self) -> str:
@@ -70,8 +59,6 @@ class Gateway:
         """Wait for an answer; what else comes meanwhile is kept."""
         deadline = time.monotonic() + seconds
         while kind not in self._answers:
-            if not self._pipe.poll(max(deadline - time.monotonic(), 0.0)):
-                raise TimeoutError("the gateway process doesn't answer")
-            said, value = self._pipe.recv()
+            said, value = self._hear(max(deadline - time.monotonic(), 0.0))
             self._answers[said] = value
         return self._answers.pop(kind)

@@ -12,20 +12,15 @@ import asyncio
 import json
 import random
 import ssl
-import sys
 from urllib.parse import parse_qs, urlsplit
 
 from websockets.frames import Frame, Opcode
 from websockets.server import ServerProtocol
 
 from bench.messages import HEARTBEAT_MS, Encoder
+from bench.zstd import CompressionParameter, ZstdCompressor
 from gwsimulator import payloads
 from gwsimulator.snowflakes import snowflake
-
-if sys.version_info >= (3, 14):
-    from compression.zstd import CompressionParameter, ZstdCompressor
-else:
-    from backports.zstd import CompressionParameter, ZstdCompressor
 
 _CHUNK = 1 << 16
 _WINDOW_LOG = 18

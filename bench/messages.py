@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from websockets.frames import Frame, Opcode
 
+from bench.zstd import ZstdCompressor
 from gwsimulator import payloads
 from gwsimulator.snowflakes import snowflake
 
@@ -30,8 +31,6 @@ class Encoder:
         self._zlib = zlib.compressobj() if compression == "zlib-stream" else None
         self._zstd = None
         if compression == "zstd-stream":
-            from backports.zstd import ZstdCompressor
-
             self._zstd = ZstdCompressor(level=6)
 
     def dispatch(self, name: str, data: bytes) -> bytes:

@@ -8,7 +8,6 @@ the payload. What the subscriber itself costs is in nobody's figures.
 from __future__ import annotations
 
 import json
-import multiprocessing
 import re
 import select
 import socket
@@ -18,14 +17,15 @@ from ctypes import c_longlong
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Protocol
 
 import msgpack
 import zmq
 
 from bench.accounts import NO_SHARD, Received
+from bench.spawned import CONTEXT, Spawned
 
+ANSWER_S: Final = 60.0
 _HEAD: Final = struct.Struct(">IHIB")
 _SEQ: Final = re.compile(rb'"s":\s*(\d+)')
 _SAMPLE: Final = 997
@@ -45,26 +45,14 @@ class _Counter(Protocol):
     value: int
 
 
-class Subscriber:
+class Subscriber(Spawned):
     """The subscriber process, seen from outside. Use as a context manager."""
 
     def __init__(self, folder: Path, names: tuple[str, ...]) -> None:
         self.stream = str(folder / "subscriber")
-        context = multiprocessing.get_context("spawn")
-        self._count: Any = context.RawValue(c_longlong, 0)
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(
-            target=_run, args=(self.stream, names, theirs, self._count), daemon=True
-        )
-        self._process.start()
-        self._answer()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        self._process.kill()
-        self._process.join()
+        self._count: Any = CONTEXT.RawValue(c_longlong, 0)
+        super().__init__("subscriber", _run, self.stream, names, self._count)
+        self._hear(ANSWER_S)
 
     @property
     def count(self) -> int:
@@ -74,21 +62,16 @@ class Subscriber:
     def subscribe(self, address: str) -> None:
         """Take what a ZeroMQ PUB sends."""
         self._pipe.send(address)
-        self._answer()
+        self._hear(ANSWER_S)
 
     def taken(self) -> tuple[Received, list[Sample]]:
         """Return what came since the last time."""
         self._pipe.send(None)
-        found: tuple[Received, list[Sample]] = self._answer()
+        found: tuple[Received, list[Sample]] = self._hear(ANSWER_S)
         return found
 
-    def _answer(self) -> Any:
-        if not self._pipe.poll(60):
-            raise TimeoutError("the subscriber process doesn't answer")
-        return self._pipe.recv()
 
-
-def _run(stream: str, names: tuple[str, ...], pipe: Connection, count: _Counter) -> None:
+def _run(stream: str, names: tuple[str, ...], count: _Counter, pipe: Connection) -> None:
     notes = _Notes(names, count)
     with socket.socket(socket.AF_UNIX) as listener, zmq.Context() as context:
         listener.bind(stream)
