@@ -212,14 +212,17 @@ def test_a_coordinator_that_hung_up_is_connected_to_again(
     coordinator: Coordinator, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def main() -> None:
-        fanin = await connected(coordinator)
+        fanin = Fanin(str(coordinator.path))
+        fanin.push([event(0)])
+        coordinator.listen()
+        assert await coordinator.headers(1) == headers([0])
         coordinator.hang_up()
         async with asyncio.timeout(5.0):
             while fanin._ready:  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
         fanin.push([event(1)])
         coordinator.listen()
-        assert await coordinator.headers(1) == headers([1])
+        assert await coordinator.headers(1) == headers([1]), "what went out before doesn't go again"
         await fanin.close()
 
     run(main())
