@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -112,3 +113,15 @@ def test_a_life_that_goes_wrong_is_told_and_leaves_nothing_either() -> None:
     with pytest.raises(TimeoutError):
         rehearse(1, life_s=0.0)
     assert (descriptors(), logging.getLogger().handlers) == before
+
+
+def test_what_a_killed_rehearsal_left_is_removed_and_what_a_living_one_uses_is_not() -> None:
+    folders = [Path("/dev/shm") / f"gwcluster-{pid}-test" for pid in (1 << 30, os.getpid())]
+    for folder in folders:
+        (folder / "0").mkdir(parents=True)
+    try:
+        rehearse(1)
+        assert [folder.exists() for folder in folders] == [False, True]
+    finally:
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)

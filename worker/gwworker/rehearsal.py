@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import shutil
 import socket
 import ssl
 import tempfile
@@ -47,6 +48,7 @@ def rehearse(rounds: int = ROUNDS, *, life_s: float = LIFE_S) -> None:
     Raises:
         OSError, RuntimeError: it didn't work. Workers will need more memory, and that is all.
     """
+    _sweep(_SHM)
     with (
         _silent(),
         socket.create_server(("127.0.0.1", 0)) as listener,
@@ -61,6 +63,13 @@ def rehearse(rounds: int = ROUNDS, *, life_s: float = LIFE_S) -> None:
             session.mkdir(exist_ok=True)
             with asyncio.Runner(loop_factory=new_loop) as runner:
                 runner.run(_life(session, listener, compression, life_s))
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what rehearsals left behind whose process was killed in them: it is memory."""
+    for left in folder.glob("gwcluster-*-*"):
+        if not Path("/proc", left.name.split("-")[1]).exists():
+            shutil.rmtree(left, ignore_errors=True)
 
 
 @contextmanager
