@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+import json
 import logging
 import os
 import shutil
@@ -10,9 +12,13 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from websockets.client import ClientProtocol
+from websockets.frames import Frame
+from websockets.uri import parse_uri
 
 from gwworker.heap import noted
-from gwworker.rehearsal import rehearse
+from gwworker.rehearsal import LIFE_S, rehearse
+from gwworker.stage import Gateway
 
 WORKER = Path(__file__).parents[2] / "worker" / "gwworker"
 NOT_IN_A_GOOD_LIFE = {
@@ -105,6 +111,28 @@ def test_it_runs_what_each_event_beat_and_second_runs_often_enough() -> None:
         "resume_payload",
         "identify_payload",
     }
+
+
+class Wire(asyncio.Transport):
+    """Keeps what is written to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written += data
+
+
+def test_no_life_waits_for_a_beat() -> None:
+    wire, gateway = Wire(), Gateway("none", url="", at_end=lambda: None).connection()
+    gateway.connection_made(wire)
+    client = ClientProtocol(parse_uri("ws://127.0.0.1/"))
+    client.send_request(client.connect())
+    gateway.data_received(b"".join(client.data_to_send()))
+    client.receive_data(wire.written)
+    hello = next(event for event in client.events_received() if isinstance(event, Frame))
+    assert json.loads(bytes(hello.data))["d"]["heartbeat_interval"] / 1000 > LIFE_S
 
 
 def test_a_life_that_goes_wrong_is_told_and_leaves_nothing_either() -> None:

@@ -33,7 +33,7 @@ ROUNDS: Final = 16
 """Beyond the eight runs after which CPython rewrites a function, of resumed sessions and of new ones."""
 
 LIFE_S: Final = 5.0
-STEP_S: Final = 0.002
+STEP_S: Final = 0.001
 _COMPRESSIONS: Final = ("zstd-stream", "zlib-stream", "none")
 _SHM: Final = Path("/dev/shm")  # noqa: S108 - where a sync costs nothing; `tempfile` makes a private folder in it
 

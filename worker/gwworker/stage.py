@@ -24,10 +24,12 @@ else:
     from backports.zstd import ZstdCompressor
 
 BEATS: Final = 3
-"""After which a life ends."""
+"""After which a life ends. The first comes by itself and at once, and the others are asked for."""
 
 MESSAGES: Final = 12
-_BEAT_MS: Final = 10
+_INTERVAL_MS: Final = 41_250
+"""A life is over before another beat comes by itself: it would have to be waited for, and one that comes soon
+is missed on a busy machine, where the connection would be taken for dead."""
 _GUILD: Final = 1 << 40
 
 
@@ -113,7 +115,7 @@ class _Connection(asyncio.Protocol):
             if isinstance(event, Request):
                 self._core.send_response(self._core.accept(event))
                 self._flush()
-                self._say(b'{"t":null,"s":null,"op":10,"d":{"heartbeat_interval":%d}}' % _BEAT_MS)
+                self._say(b'{"t":null,"s":null,"op":10,"d":{"heartbeat_interval":%d}}' % _INTERVAL_MS)
             elif isinstance(event, Frame) and event.opcode is Opcode.TEXT:
                 self._heard(json.loads(bytes(event.data)))
         self._flush()
@@ -139,6 +141,8 @@ class _Connection(asyncio.Protocol):
                 self._beats += 1
                 if self._beats == BEATS:
                     self._at_end()
+                elif self._seq:  # live, so that each is followed by another
+                    self._say(b'{"op":1}')
             case _:
                 pass
 
