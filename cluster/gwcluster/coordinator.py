@@ -145,15 +145,16 @@ class Cluster:
             if presence_changed:
                 self.crew.present(config.presence)
 
-    async def run(self) -> Exit:
+    async def run(self, state: StateFolder) -> Exit:
         """Run until stopped or refused.
+
+        Args:
+            state: the configured folder.
 
         Raises:
             GwclusterError: it can't start; the message names the thing and the remedy.
         """
-        with contextlib.ExitStack() as stack:
-            state = stack.enter_context(contextlib.closing(StateFolder(self.config.state)))
-            ledger = stack.enter_context(contextlib.closing(Ledger(state.ledger, clock=self._means.wall)))
+        with contextlib.closing(Ledger(state.ledger, clock=self._means.wall)) as ledger:
             fanin = self._means.fanin(state)
             log.info("events are published at %s", ", ".join(self.config.events.bind))
             try:

@@ -26,7 +26,7 @@ from gwcluster.requests.replay import Replays
 from gwcluster.sight import Sight
 from gwcluster.state_folder import StateFolder
 from gwcluster.supervise.nursery_link import Listener, NurseryLink
-from gwcluster.systemd import Systemd, told, without_ours
+from gwcluster.systemd import Systemd, told
 
 if TYPE_CHECKING:
     from gwcluster.web.server import Web
@@ -40,7 +40,7 @@ class Means:
         monotonic: seconds that never jump.
         wall: Unix seconds.
         jitter: returns evenly distributed numbers from 0.0 to 1.0.
-        nursery: makes the line to a nursery that is still to be started.
+        nursery: makes the line to a nursery; all but the first are still to be started.
         fanin: binds the sockets through which events go, in a state folder.
         aside: begins work that may hang on a disk, for which nobody waits; False: the last one still runs.
         desk: binds the socket at which requests are answered; replays come out of a state folder.
@@ -67,22 +67,19 @@ class Means:
     locks: Locks | None = None
 
 
-def real_means(config: Config, environ: Mapping[str, str]) -> Means:
+def real_means(
+    config: Config, environ: Mapping[str, str], nursery: Callable[[Listener], NurseryLink]
+) -> Means:
     """Return this machine's.
 
     Args:
         config: what is to run.
-        environ: passed on to nursery and workers, less whatever holds a secret.
+        environ: where systemd left what it wants to know.
+        nursery: makes the line to a nursery, see `Means`.
 
     Raises:
         KeyFileError: a file of keys has become unusable since the configuration was read.
     """
-    secrets = config.secrets
-    passed_on = {
-        key: value
-        for key, value in without_ours(environ).items()
-        if not any(secret in value for secret in secrets)
-    }
     systemd = Systemd(environ, pid=os.getpid(), monotonic=time.monotonic)
     events, requests, curve = config.events, config.requests, config.security.curve
     keys = None if curve is None else locks(curve.secret_key_file, curve.clients_dir, clock=time.monotonic)
@@ -90,7 +87,7 @@ def real_means(config: Config, environ: Mapping[str, str]) -> Means:
         monotonic=time.monotonic,
         wall=time.time,
         jitter=random.random,
-        nursery=lambda listener: NurseryLink(listener, passed_on),
+        nursery=nursery,
         fanin=lambda state: Fanin(
             state.fanin, events.bind, events.high_water_mark, locks=keys, clock=time.monotonic
         ),

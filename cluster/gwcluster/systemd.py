@@ -25,9 +25,6 @@ PULSES: Final = 3
 LOOK_S: Final = 1.0
 """Between two looks at how we are."""
 
-VARIABLES: Final = frozenset({"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"})
-"""They are meant for the coordinator alone."""
-
 log = logging.getLogger(__name__)
 
 
@@ -103,11 +100,6 @@ def _pulse_s(environ: Mapping[str, str], pid: int) -> float | None:
     if environ.get("WATCHDOG_PID", str(pid)) != str(pid):
         return None
     return int(usec) / 1_000_000 / PULSES
-
-
-def without_ours(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment for other processes: whoever has the socket could speak for us."""
-    return {key: value for key, value in environ.items() if key not in VARIABLES}
 
 
 @contextlib.asynccontextmanager

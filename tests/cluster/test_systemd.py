@@ -18,7 +18,7 @@ import pytest
 
 from gwcluster.board import Counts
 from gwcluster.sight import Sight
-from gwcluster.systemd import Systemd, told, without_ours
+from gwcluster.systemd import Systemd, told
 from support import hangups
 from support.cluster import until
 
@@ -133,11 +133,6 @@ def test_pulses_come_three_times_as_often_as_systemd_waits(
     environ: dict[str, str], pulse_s: float | None
 ) -> None:
     assert Systemd(environ, pid=7, monotonic=lambda: 10_000.0).pulse_s == pulse_s
-
-
-def test_other_processes_do_not_get_the_socket() -> None:
-    environ = {"PATH": "/bin", "NOTIFY_SOCKET": "/x", "WATCHDOG_USEC": "1", "WATCHDOG_PID": "2"}
-    assert without_ours(environ) == {"PATH": "/bin"}
 
 
 def test_the_order_is_ready_then_how_it_is_then_stopping(manager: Manager) -> None:

@@ -168,7 +168,7 @@ def test_who_wants_no_http_loads_none_of_it(tmp_path: Path) -> None:
         "import gwcluster.coordinator\n"
         "from gwcluster.config import load\n"
         "from gwcluster.means import real_means\n"
-        f"means = real_means(load(Path({str(tmp_path / 'cluster.yaml')!r}), environ=dict()), dict())\n"
+        f"means = real_means(load(Path({str(tmp_path / 'cluster.yaml')!r}), environ=dict()), dict(), None)\n"
         "assert means.web(None) is None\n"
         "print([name for name in sys.modules if name.startswith("
         "('gwcluster.web', 'aiohttp.web', 'prometheus_client'))])\n"

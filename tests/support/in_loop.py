@@ -236,12 +236,12 @@ class InLoopNursery(NurseryLink):
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         theirs.setblocking(False)
-        link = WorkerLink(shard, self._listener)
+        link = WorkerLink(shard, self.listener)
         attaching = loop.create_task(loop.create_unix_connection(lambda: link, sock=ours))
         attaching.add_done_callback(lambda done: done.exception())
         worker = InLoopWorker(shard, next(self._pids), theirs, self, self._jitter)
         self.workers[shard] = worker
-        loop.call_soon(self._listener.forked, shard, worker.pid)
+        loop.call_soon(self.listener.forked, shard, worker.pid)
         if (status := self._crash(shard)) is not None:
             loop.call_soon(worker._end_with, status)
         return link
@@ -256,7 +256,7 @@ class InLoopNursery(NurseryLink):
         """A worker is over."""
         if self.workers.get(worker.shard) is worker:
             del self.workers[worker.shard]
-        self._listener.exited(worker.shard, worker.pid, status)
+        self.listener.exited(worker.shard, worker.pid, status)
 
     async def stop(self) -> None:
         """Kill what is left."""

@@ -28,6 +28,7 @@ from typing import Any, TypeVar
 from gwcluster.coordinator import Cluster
 from gwcluster.identify.gate import Gate
 from gwcluster.means import Means
+from gwcluster.state_folder import StateFolder
 from gwcluster.supervise.crew import Crew
 from gwcluster.supervise.nursery_link import Listener
 from gwcluster.systemd import Systemd
@@ -228,12 +229,16 @@ class Scene:
         assembled = asyncio.Event()
         self.cluster = _Cluster(loaded(self.folder, text), means, fresh=fresh)
         self.cluster.assembled = assembled
-        running = self._running = self.loop.create_task(self.cluster.run())
+        running = self._running = self.loop.create_task(self._run())
         waiting = self.loop.create_task(assembled.wait())
         await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
         if running.done():
             running.result()
+
+    async def _run(self) -> Exit:
+        with contextlib.closing(StateFolder(self.cluster.config.state)) as state:
+            return await self.cluster.run(state)
 
     def _own(self) -> dict[str, Any]:
         return {

@@ -13,19 +13,23 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from gwcluster.cli.progress import Progress
 from gwcluster.config import Config, load
-from gwcluster.coordinator import Cluster
 from gwcluster.errors import GwclusterError
 from gwcluster.logs import LogFormat, log_to
-from gwcluster.means import real_means
+from gwcluster.state_folder import StateFolder
+from gwcluster.supervise.first_nursery import FirstNursery
+from gwcluster.supervise.passed_on import passed_on
 from gwcluster.wire.exits import Exit
+
+if TYPE_CHECKING:
+    from gwcluster.coordinator import Cluster
 
 _PR_SET_DUMPABLE: Final = 4
 
@@ -69,17 +73,25 @@ def command(
     with contextlib.ExitStack() as stack:
         if simulate:
             config = stack.enter_context(_simulated(config))
-        cluster = Cluster(
-            config,
-            real_means(config, os.environ),
-            fresh=fresh,
-            use_reserve=use_reserve,
-            load=lambda: _again(file, config if simulate else None),
-        )
-        ctx.exit(asyncio.run(_run(cluster, log_format)))
+        again = partial(_again, file, config if simulate else None)
+        ctx.exit(asyncio.run(_begin(config, again, log_format, fresh=fresh, use_reserve=use_reserve)))
 
 
-async def _run(cluster: Cluster, log_format: LogFormat) -> Exit:
+async def _begin(
+    config: Config, again: Callable[[], Config], log_format: LogFormat, *, fresh: bool, use_reserve: bool
+) -> Exit:
+    """Take the state folder, and have the nursery prepare itself while we load the rest of our own code."""
+    with contextlib.closing(StateFolder(config.state)) as state:
+        async with FirstNursery(passed_on(os.environ, config.secrets)) as nursery:
+            from gwcluster.coordinator import Cluster
+            from gwcluster.means import real_means
+
+            means = real_means(config, os.environ, nursery.take)
+            cluster = Cluster(config, means, fresh=fresh, use_reserve=use_reserve, load=again)
+            return await _run(cluster, state, log_format)
+
+
+async def _run(cluster: Cluster, state: StateFolder, log_format: LogFormat) -> Exit:
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, cluster.stop)
@@ -96,11 +108,13 @@ async def _run(cluster: Cluster, log_format: LogFormat) -> Exit:
         loop.add_signal_handler(signal.SIGHUP, hung_up)
     token, *others = cluster.config.secrets
     if log_format == "text" and sys.stdout.isatty():
+        from gwcluster.cli.progress import Progress  # who has no terminal needs no memory for it
+
         async with Progress(cluster) as progress:
             log_to(progress.handler, log_format, token, *others)
-            return await cluster.run()
+            return await cluster.run(state)
     log_to(None, log_format, token, *others)
-    return await cluster.run()
+    return await cluster.run(state)
 
 
 def _be_private() -> None:

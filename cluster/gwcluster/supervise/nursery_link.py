@@ -142,7 +142,8 @@ class NurseryLink:
     """
 
     def __init__(self, listener: Listener, environ: Mapping[str, str], *, answer_s: float = ANSWER_S) -> None:
-        self._listener = listener
+        self.listener = listener
+        """Whoever is told; another one may take over as long as nothing was asked."""
         self._environ = dict(environ)
         self._unframer = Unframer()
         self._answer_s = answer_s
@@ -157,11 +158,13 @@ class NurseryLink:
         self._stderr: tuple[asyncio.ReadTransport, _StderrReader] | None = None
 
     async def start(self) -> None:
-        """Start the process.
+        """Start the process, unless it was started already.
 
         Raises:
             OSError: it can't be started.
         """
+        if self._process is not None:
+            return
         loop = asyncio.get_running_loop()
         ours, theirs = socket.socketpair()
         read_end, write_end = os.pipe()
@@ -195,7 +198,7 @@ class NurseryLink:
         loop = asyncio.get_running_loop()
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        link = WorkerLink(shard, self._listener)
+        link = WorkerLink(shard, self.listener)
         task = loop.create_task(loop.create_unix_connection(lambda: link, sock=ours))
         task.add_done_callback(lambda done: done.exception())
         self._send(Fork(shard), theirs)
@@ -297,11 +300,11 @@ class NurseryLink:
             self._await_answer()
         match message:
             case Forked():
-                self._listener.forked(message.shard, message.pid)
+                self.listener.forked(message.shard, message.pid)
             case Signal():
                 pass  # it was sent
             case Exited():
-                self._listener.exited(message.shard, message.pid, message.status)
+                self.listener.exited(message.shard, message.pid, message.status)
             case _:
                 log.error("a %s message is not for a coordinator", type(message).__name__)
 
@@ -309,7 +312,7 @@ class NurseryLink:
         assert self._process is not None
         status = await self._process.wait()
         self._hang_up()
-        self._listener.nursery_ended(status)
+        self.listener.nursery_ended(status)
 
     def _hang_up(self) -> None:
         for _, descriptor in self._outbox:

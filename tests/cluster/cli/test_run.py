@@ -7,13 +7,14 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from gwsimulator import Settings
-from support.cluster import Cluster, running, until
+from support.cluster import Cluster, children, is_alive, running, until
 from support.discord import discord
 from support.keys import Keys
 
@@ -94,6 +95,59 @@ def test_shards_beyond_what_discord_recommends_are_1_and_told_the_bounds(tmp_pat
         "shards.ids names shard 5, but Discord recommends 4 shards; "
         "write ids from 0 to 3, or set shards.count"
     )
+
+
+def started(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Callable[[], dict[int, str]]:
+    """Have each Python process that it starts note itself; return a look at them: process id → module."""
+    notes = cluster.folder / "started"
+    notes.mkdir()
+    (notes / "sitecustomize.py").write_text(
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        f"Path({str(notes)!r}, str(os.getpid())).write_text(sys.orig_argv[3])\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(notes))
+    return lambda: {int(one.name): one.read_text() for one in notes.iterdir() if one.name.isdecimal()}
+
+
+def test_who_must_not_start_starts_no_other_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with running(tmp_path, NOBODY) as first:
+        until(lambda: "attempt 1" in first.text(), "the first cluster")
+        second = Cluster(tmp_path, NOBODY)
+        second.log = tmp_path / "second.log"
+        found = started(second, monkeypatch)
+        assert status_of(second) == 1
+        assert list(found().values()) == ["gwcluster"]
+    wrong = Cluster(tmp_path, NOBODY, intents="MANY")
+    assert status_of(wrong) == 78
+    assert list(found().values()) == ["gwcluster", "gwcluster"]
+
+
+def test_the_nursery_runs_before_discord_answers_and_forks_nothing(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        api = f"http://127.0.0.1:{silent.getsockname()[1]}/api/v10"
+        with running(tmp_path, api) as cluster:
+            silent.settimeout(20)
+            connection, _ = silent.accept()
+            with connection:
+                (nursery,) = children(cluster.pid)
+                assert children(nursery) == []
+                assert cluster.stop() == 0
+
+
+def test_nothing_is_left_of_a_start_that_discord_refuses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with discord(Settings(shards=2)) as sim:
+        sim.rest_fault(status=401)
+        cluster = Cluster(tmp_path, sim.api)
+        found = started(cluster, monkeypatch)
+        assert status_of(cluster) == 64
+    assert sorted(found().values()) == ["gwcluster", "gwworker"]
+    assert [pid for pid in found() if is_alive(pid)] == []
+    assert [left for pid in found() for left in Path("/dev/shm").glob(f"gwcluster-{pid}-*")] == []
+    assert not (cluster.state / "run").exists()
+    assert "ended with status" not in cluster.text()
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])

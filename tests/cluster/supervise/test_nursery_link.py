@@ -14,37 +14,13 @@ from pathlib import Path
 import pytest
 
 from gwcluster.supervise.nursery_link import Listener, NurseryLink, WorkerLink
-from gwcluster.wire.control import Job, Message, Permit, StateChanged, encode
+from gwcluster.wire.control import Job, Permit, StateChanged, encode
 from support.cluster import children, environment_of, is_alive
+from support.heard import Heard, open_files, until
 from support.jobs import TOKEN, job
 from support.room import Room
 
 SIGTERM, SIGKILL = 15, 9
-
-
-class Heard:
-    """Everything that a line told, in the order of its coming."""
-
-    def __init__(self) -> None:
-        self.workers: dict[int, int] = {}
-        self.exits: list[tuple[int, int, int]] = []
-        self.ends: list[int] = []
-        self.messages: list[tuple[int, Message]] = []
-
-    def forked(self, shard: int, pid: int) -> None:
-        self.workers[shard] = pid
-
-    def exited(self, shard: int, pid: int, status: int) -> None:
-        self.exits.append((shard, pid, status))
-
-    def nursery_ended(self, status: int) -> None:
-        self.ends.append(status)
-
-    def said(self, shard: int, message: Message) -> None:
-        self.messages.append((shard, message))
-
-    def is_at_work(self, shard: int) -> bool:
-        return any(who == shard and isinstance(what, StateChanged) for who, what in self.messages)
 
 
 class Line(NurseryLink):
@@ -57,17 +33,6 @@ class Line(NurseryLink):
     def fork(self, shard: int) -> WorkerLink:
         self.forked.append(super().fork(shard))
         return self.forked[-1]
-
-
-async def until(look: Callable[[], object], what: str, seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not look():
-        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
-        await asyncio.sleep(0.01)
-
-
-def open_files() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def with_nursery(
