@@ -281,6 +281,23 @@ print(len(ran), len({id(code) // 4096 for code in ran}))
     assert pages < functions / 4, "twice as many pages, if they lie where they were loaded"
 
 
+def test_the_collector_leaves_alone_what_workers_share() -> None:
+    script = """
+import gc, socket
+from gwworker.nursery import main
+ours, theirs = socket.socketpair()
+ours.close()
+main(theirs.detach())
+print(gc.get_freeze_count(), len(gc.get_objects()))
+"""
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", script], capture_output=True, text=True, check=True, timeout=60
+    )
+    frozen, others = map(int, done.stdout.split())
+    assert frozen > 20_000
+    assert others < 2_000, "those of its last steps"
+
+
 def test_interrupts_are_left_to_the_coordinator(nursery: Nursery) -> None:
     pid, _ = nursery.at_work(0)
     os.kill(pid, signal.SIGINT)
