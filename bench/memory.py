@@ -13,7 +13,6 @@ import signal
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -25,6 +24,7 @@ from typing import IO
 import trustme
 
 from bench.processes import children, pss_kb, until
+from bench.scratch import scratch
 
 _MAPPING = re.compile(r"([0-9a-f]+)-([0-9a-f]+) (\S+) \S+ \S+ \S+ *(.*)")
 _ARENA_BYTES = 64 << 20
@@ -44,8 +44,7 @@ class Cluster:
 @contextmanager
 def cluster(shards: int, compression: str, *, guilds: int, tls: bool) -> Iterator[Cluster]:
     """Run a gateway, and a cluster on it whose shards are about to be live."""
-    with tempfile.TemporaryDirectory(prefix="gwcluster-bench-") as name:
-        folder = Path(name)
+    with scratch(os.getpid()) as folder:
         environ, certificate = dict(os.environ), []
         if tls:
             environ["SSL_CERT_FILE"] = str(_trusted(folder))

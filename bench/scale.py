@@ -12,7 +12,6 @@ import math
 import os
 import signal
 import statistics
-import sys
 import time
 from array import array
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from functools import partial
 from pathlib import Path
 
 from bench.gauges import Use, descriptors, memory_mib, threads
+from bench.scratch import scratch
 from bench.slopes import slopes
 from bench.stage import Stage
 
@@ -44,7 +44,6 @@ def main() -> None:
         "--slopes", action="store_true", help="only what a shard and an event cost, see slopes.py"
     )
     args = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # and end what was started
     cores = os.cpu_count()
     print(f"{cores} cores for cluster, gateway and subscriber; 1 KB MESSAGE_CREATE, zlib-stream", flush=True)
     if args.slopes:
@@ -58,7 +57,7 @@ def main() -> None:
 
 def whole(args: argparse.Namespace) -> None:
     """Start, look at what it costs, kill everything once, stop."""
-    with Stage(args.shards, args.shards) as stage:
+    with scratch(os.getpid()) as folder, Stage(folder, args.shards, args.shards) as stage:
         print(f"\n{args.shards} shards, max_concurrency as many: all live after {stage.ready_s():.2f} s")
         if "quiet" in args.parts:
             time.sleep(SETTLE_S)
@@ -80,7 +79,7 @@ def whole(args: argparse.Namespace) -> None:
 
 def paced_start(shards: int, concurrency: int) -> None:
     """Start at Discord's pace, stop, and start again."""
-    with Stage(shards, concurrency) as stage:
+    with scratch(os.getpid()) as folder, Stage(folder, shards, concurrency) as stage:
         ready_s, pace_s = stage.ready_s(), (math.ceil(shards / concurrency) - 1) * PACE_S
         early = stage.account()["too_early"]
         print(f"\n{shards} shards, max_concurrency {concurrency}: all live after {ready_s:.2f} s,")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.gauges import Use, memory_mib
+from bench.scratch import scratch
 from bench.stage import Stage
 
 SHARDS = (16, 64, 128, 256)
@@ -60,7 +62,7 @@ def slopes(most: int, seconds: float) -> None:
 def measure(shards: int, rates: Sequence[float], seconds: float) -> list[Point]:
     """Return a point for each rate."""
     found: list[Point] = []
-    with Stage(shards, shards) as stage:
+    with scratch(os.getpid()) as folder, Stage(folder, shards, shards) as stage:
         stage.ready_s()
         for rate in rates:
             stage.flow(rate)

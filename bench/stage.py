@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
 from array import array
@@ -27,11 +25,11 @@ from gwcluster.log.reader import Reader
 
 
 class Stage:
-    """Everything for `shards` shards, in a temporary folder; nothing runs but the gateway until `start`."""
+    """Everything for `shards` shards, in a folder; nothing runs but the gateway until `start`."""
 
-    def __init__(self, shards: int, max_concurrency: int) -> None:
+    def __init__(self, folder: Path, shards: int, max_concurrency: int) -> None:
         self.shards = shards
-        self._folder = Path(tempfile.mkdtemp(prefix="gwcluster-scale-"))
+        self._folder = folder
         self._events = f"ipc://{self._folder}/events"
         self._moments = self._folder / "moments"
         self._moments.write_bytes(b"")
@@ -76,7 +74,6 @@ class Stage:
         self.gateway.wait()
         self.ear.kill()
         self.ear.join()
-        shutil.rmtree(self._folder)
 
     # The cluster
 
