@@ -18,7 +18,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from bench.messages import Encoder, messages
+from bench import traffic
+from bench.encoding import Chapter
 from bench.zstd import ZstdDecompressor
 from gwcluster.log.writer import Writer
 from gwworker import frames, zmtp
@@ -27,7 +28,6 @@ from gwworker.inflate import inflater
 from gwworker.scan import scan
 
 AT: Final = 1_767_225_600.0
-NAME: Final = "MESSAGE_CREATE"
 ROUNDS: Final = 7
 MAKE: Final = "make record and header"
 WRITE: Final = "write to the log"
@@ -45,8 +45,8 @@ def cut(read: bytes) -> list[tuple[bool, bytes]]:
 
 def steps(compression: str, events: int, together: int, folder: Path) -> list[Step]:
     """Return the steps of `events` events, of which a read takes so many together."""
-    encoder = Encoder(compression)
-    framed = [encoder.dispatch(NAME, data) for data in messages(events, 1)]
+    chapter = Chapter(compression, first=True)
+    framed = [chapter.frame(told) for told in traffic.numbered(traffic.bodies("chat", events), events, 1)]
     reads = [b"".join(framed[at : at + together]) for at in range(0, events, together)]
     received = [message for read in reads for message in cut(read)]
     first = inflater(compression)

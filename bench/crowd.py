@@ -26,7 +26,8 @@ from urllib.parse import parse_qs, urlsplit
 from websockets.frames import Frame, Opcode
 from websockets.server import ServerProtocol
 
-from bench.messages import HEARTBEAT_MS, messages
+from bench import rest, traffic
+from bench.link import HELLO
 
 CHAPTER: Final = 100
 """Messages that share one history."""
@@ -53,14 +54,13 @@ class Book:
     """The events that every shard gets, READY being the first: number i has seq i + 2."""
 
     def __init__(self) -> None:
-        self._texts = list(messages(CHAPTER, 0))
+        self._bodies = traffic.bodies("chat", CHAPTER)
         self._frames: list[bytes] = []
         self._compressor = raw()
 
     def payload(self, number: int) -> bytes:
         """Return an event as text."""
-        text = self._texts[number % CHAPTER]
-        return b'{"t":"MESSAGE_CREATE","s":%d,"op":0,"d":%s}' % (number + 2, text)
+        return traffic.dispatch(self._bodies[number % CHAPTER], number + 2)
 
     def frame(self, number: int) -> bytes:
         """Return an event for a connection that had all of its chapter before it, and nothing else."""
@@ -206,22 +206,17 @@ class Connection(asyncio.Protocol):
             self._core.receive_data(request)
             (opening,) = self._core.events_received()
             self._core.send_response(self._core.accept(opening))  # type: ignore[arg-type]
-            hello = b'{"t":null,"s":null,"op":10,"d":{"heartbeat_interval":%d}}' % HEARTBEAT_MS
             stream = b"\x78\x9c"  # of zlib
-            self._transport.write(b"".join(self._core.data_to_send()) + framed(self._own, hello, stream))
+            self._transport.write(b"".join(self._core.data_to_send()) + framed(self._own, HELLO, stream))
             return
         crowd = self._crowd
         answer: dict[str, Any] = {}
         if target.path.endswith("/gateway/bot"):
-            limit = {
-                "total": 100_000,
-                "remaining": 100_000,
-                "reset_after": 86_400_000,
-                "max_concurrency": crowd.max_concurrency,
-            }
             url = f"ws://127.0.0.1:{crowd.port}"
-            answer = {"url": url, "shards": len(crowd.shards), "session_start_limit": limit}
-        elif target.path == "/account":
+            self._transport.write(rest.answer(request, url, len(crowd.shards), crowd.max_concurrency))
+            self._transport.close()
+            return
+        if target.path == "/account":
             answer = crowd.account()
         elif target.path == "/flow":
             crowd.flow(float(parse_qs(target.query)["rate"][0]))

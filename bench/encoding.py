@@ -28,14 +28,20 @@ class _Compressor(Protocol):
 
 
 class Chapter:
-    """Encodes some consecutive payloads as frames. The first chapter of a connection begins its stream."""
+    """Encodes some consecutive payloads as frames. The first chapter of a connection begins its stream.
 
-    def __init__(self, transport: str, *, first: bool = False) -> None:
+    Args:
+        transport: one of `TRANSPORTS`.
+        first: nothing was sent before it.
+        window_log: of zstd-stream, base 2: what a receiver has to hold; None: what the library takes.
+    """
+
+    def __init__(self, transport: str, *, first: bool = False, window_log: int | None = None) -> None:
         self._opcode = Opcode.TEXT if transport == "none" else Opcode.BINARY
         self._compress: _Compressor = {
             "none": bytes,
             "zlib-stream": _zlib(first),
-            "zstd-stream": _zstd(first),
+            "zstd-stream": _zstd(first, window_log),
         }[transport]
 
     def frame(self, payload: bytes) -> bytes:
@@ -48,8 +54,10 @@ def _zlib(first: bool) -> _Compressor:
     return lambda payload: stream.compress(payload) + stream.flush(zlib.Z_SYNC_FLUSH)
 
 
-def _zstd(first: bool) -> _Compressor:
-    stream = zstd.ZstdCompressor(level=_ZSTD_LEVEL)
+def _zstd(first: bool, window_log: int | None) -> _Compressor:
+    level, window = zstd.CompressionParameter.compression_level, zstd.CompressionParameter.window_log
+    options = {int(level): _ZSTD_LEVEL} | ({} if window_log is None else {int(window): window_log})
+    stream = zstd.ZstdCompressor(options=options)
     cut = itertools.chain([0 if first else _ZSTD_HEADER], itertools.repeat(0))
     return lambda payload: (stream.compress(payload) + stream.flush(stream.FLUSH_BLOCK))[next(cut) :]
 

@@ -17,22 +17,15 @@ from urllib.parse import parse_qs, urlsplit
 from websockets.frames import Frame, Opcode
 from websockets.server import ServerProtocol
 
-from bench.messages import HEARTBEAT_MS, Encoder
-from bench.zstd import CompressionParameter, ZstdCompressor
+from bench import rest, traffic
+from bench.encoding import Chapter
+from bench.link import HELLO
 from gwsimulator import payloads
 from gwsimulator.snowflakes import snowflake
 
 _CHUNK = 1 << 16
 _WINDOW_LOG = 18
 """Of zstd-stream: Discord's frames ask for 256 KiB, which a receiver holds while it is connected."""
-
-
-class _Encoder(Encoder):
-    def __init__(self, compression: str) -> None:
-        super().__init__(compression)
-        if compression == "zstd-stream":
-            level, window = CompressionParameter.compression_level, CompressionParameter.window_log
-            self._zstd = ZstdCompressor(options={int(level): 6, int(window): _WINDOW_LOG})
 
 
 def sizes(count: int, dice: random.Random) -> list[int]:
@@ -79,24 +72,17 @@ class Gateway:
             await asyncio.gather(gateway.serve_forever(), api.serve_forever())
 
     async def _api(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        limit = {
-            "total": 100_000,
-            "remaining": 100_000,
-            "reset_after": 86_400_000,
-            "max_concurrency": self._args.shards,
-        }
-        said = {"url": self._url, "shards": self._args.shards, "session_start_limit": limit}
-        body = json.dumps(said).encode()
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(body) + body)
+        request = await reader.readuntil(b"\r\n\r\n")
+        writer.write(rest.answer(request, self._url, self._args.shards, self._args.shards))
         await writer.drain()
         writer.close()
 
     def _stream(self, compression: str) -> tuple[bytes, bytes, bytes]:
         """Return the frames of HELLO, of READY and of all guilds."""
         if compression not in self._streams:
-            encoder = _Encoder(compression)
-            hello = encoder.frame(b'{"t":null,"s":null,"op":10,"d":{"heartbeat_interval":%d}}' % HEARTBEAT_MS)
+            stream = Chapter(compression, first=True, window_log=_WINDOW_LOG)
+            hello = stream.frame(HELLO)
+            bodies = [(b"GUILD_CREATE", d) for d in self._guilds]
             ready = {
                 "v": 10,
                 "session_id": f"{1:032x}",
@@ -105,8 +91,8 @@ class Gateway:
             }
             self._streams[compression] = (
                 hello,
-                encoder.dispatch("READY", json.dumps(ready).encode()),
-                b"".join(encoder.dispatch("GUILD_CREATE", data) for data in self._guilds),
+                stream.frame(traffic.dispatch((b"READY", json.dumps(ready).encode()), 1)),
+                b"".join(map(stream.frame, traffic.numbered(bodies, len(bodies)))),
             )
         return self._streams[compression]
 

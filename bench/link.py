@@ -16,7 +16,7 @@ from bench.sequence import Sequence
 from bench.session import Session
 
 HEARTBEAT_MS: Final = 41_250
-_HELLO: Final = b'{"t":null,"s":null,"op":10,"d":{"heartbeat_interval":%d}}' % HEARTBEAT_MS
+HELLO: Final = b'{"t":null,"s":null,"op":10,"d":{"heartbeat_interval":%d}}' % HEARTBEAT_MS
 _ACK: Final = b'{"t":null,"s":null,"op":11,"d":null}'
 _INVALID: Final = b'{"t":null,"s":null,"op":9,"d":false}'
 
@@ -61,7 +61,7 @@ class Link:
         if self._greeted:
             return
         self._greeted = True
-        self._say(encoding.Chapter(self._transport, first=True).frame(_HELLO))
+        self._say(encoding.Chapter(self._transport, first=True).frame(HELLO))
 
     def fileno(self) -> int:
         return self._sock.fileno()
