@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -291,6 +292,26 @@ def test_ready_gives_the_session_and_where_to_resume_it() -> None:
     assert parse_ready(dispatch(d, "READY", 1), 1) == Ready(
         1, "a" * 32, "wss://gateway-us-east1-c.discord.gg"
     )
+
+
+def test_ready_lists_guilds_by_their_ids_and_what_else_is_in_the_list_is_none() -> None:
+    guilds = [{"id": "17", "unavailable": True}, {"id": "18", "name": "a", "owner": {"id": "5"}}, {"id": 19}]
+    others = [{"id": ""}, {"id": "x"}, {}, None, "20", -1, True, 1.5, 1 << 64]
+    d = {"session_id": "a" * 32, "user": {"id": "1"}, "id": "2", "guilds": guilds + others}
+    payload = dispatch(d, "READY", 1)[:-1] + b',"id":"3"}'
+    assert parse_ready(payload, 1) == Ready(1, "a" * 32, None, (17, 18))
+
+
+def test_thousands_of_guilds_in_ready_are_never_in_memory_as_objects_at_once() -> None:
+    guilds = [{"id": str((1 << 60) + number), "unavailable": True} for number in range(2500)]
+    payload = dispatch({"session_id": "a" * 32, "guilds": guilds}, "READY", 1)
+    parse_ready(payload, 1)
+    tracemalloc.start()
+    try:
+        assert len(parse_ready(payload, 1).guilds) == 2500
+        assert tracemalloc.get_traced_memory()[1] < 3 * len(payload)
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("url", [None, 5, []])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -193,7 +193,7 @@ def parse_ready(payload: bytes, seq: int) -> Ready:
     Raises:
         BadPayloadError: there is no session id in it; reconnect.
     """
-    data = _object(payload).get("d")
+    data = _object(payload, _unwrapped).get("d")
     session_id = data.get("session_id") if isinstance(data, dict) else None
     if not isinstance(session_id, str) or not 0 < len(session_id) <= 256:
         raise BadPayloadError("READY without a session_id")
@@ -204,15 +204,22 @@ def parse_ready(payload: bytes, seq: int) -> Ready:
 
 def _listed(guilds: object) -> tuple[int, ...]:
     """Return the ids of the guilds that READY lists; what is none doesn't matter for a session."""
-    found = (
-        [guild.get("id") for guild in guilds if isinstance(guild, dict)] if isinstance(guilds, list) else []
-    )
-    return tuple(int(id_) for id_ in found if isinstance(id_, str) and _SNOWFLAKE.fullmatch(id_))
+    if not isinstance(guilds, list):
+        return ()
+    return tuple(guild for guild in guilds if type(guild) is int and 0 < guild < 1 << 64)
 
 
-def _object(payload: bytes) -> dict[str, Any]:
+def _unwrapped(fields: dict[str, Any]) -> dict[str, Any] | int:
+    """Return the id alone of what may be a guild: thousands of dicts at once are memory for good."""
+    id_ = fields.get("id")
+    if "op" in fields or "session_id" in fields or not isinstance(id_, str) or not _SNOWFLAKE.fullmatch(id_):
+        return fields
+    return int(id_)
+
+
+def _object(payload: bytes, hook: Callable[[dict[str, Any]], object] | None = None) -> dict[str, Any]:
     try:
-        fields = json.loads(payload.decode())
+        fields = json.loads(payload.decode(), object_hook=hook)
     except (ValueError, RecursionError) as error:
         raise BadPayloadError(
             f"not JSON: {quoted(payload)} ({str(error) or type(error).__name__})"
