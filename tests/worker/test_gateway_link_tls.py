@@ -55,6 +55,27 @@ def test_messages_come_over_tls_from_a_host_whose_certificate_is_good(authority:
     assert heard.messages == [(True, b"over TLS")]
 
 
+def test_what_is_read_ahead_of_its_decryption_is_bounded(authority: trustme.CA) -> None:
+    async def held_at_most() -> int:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert("localhost").configure_cert(tls)
+        async with serve(
+            lambda peer: peer.wait_closed(), "127.0.0.1", 0, ssl=tls, close_timeout=1.0
+        ) as server:
+            port = next(iter(server.sockets)).getsockname()[1]
+            heard = Heard()
+            link = GatewayLink(
+                f"wss://localhost:{port}/", tls=trusting(authority), listener=heard, user_agent=AGENT
+            )
+            await heard.until(lambda heard: heard.news)
+            limits: tuple[int, int] = link._transport.get_read_buffer_limits()  # type: ignore[union-attr]
+            link.abort()
+            await link.closed
+            return limits[1]
+
+    assert uvloop.run(held_at_most()) == 64 << 10
+
+
 def test_a_certificate_of_an_unknown_authority_is_a_failed_dial(authority: trustme.CA) -> None:
     certificate = trustme.CA().issue_cert("localhost")
     heard = uvloop.run(outcome(trusting(authority), certificate, "localhost"))

@@ -100,6 +100,8 @@ class GatewayLink(asyncio.BufferedProtocol):
                 loop = asyncio.get_running_loop()
                 over_tls = await loop.start_tls(tcp, self, self._tls, server_hostname=parts.hostname)
                 assert over_tls is not None, "it is only None when the transport was closed by us"
+                # Or up to 512 KiB wait there, and what they waited in is kept for good.
+                over_tls.set_read_buffer_limits(READ_BYTES)  # type: ignore[attr-defined]  # all over TLS have it
                 self._begin(over_tls)
             else:
                 tcp.set_protocol(self)
