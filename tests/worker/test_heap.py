@@ -12,7 +12,8 @@ from types import CodeType, FunctionType
 
 import pytest
 
-from gwworker.heap import fill_holes, gather, noted, resident_bytes, trim
+from gwworker.heap import fill_holes, gather, resident_bytes, trim
+from gwworker.ran import noted
 
 pytestmark = pytest.mark.skipif(platform.python_implementation() != "CPython", reason="it is about CPython")
 
@@ -34,14 +35,6 @@ def in_a_process(script: str) -> str:
         [sys.executable, "-P", "-c", script], capture_output=True, text=True, check=True, timeout=60
     )
     return done.stdout
-
-
-def test_what_ran_is_noted_and_nothing_else() -> None:
-    with noted() as ran:
-        runs(1)()
-    assert runs.__code__ in ran
-    assert rests.__code__ not in ran
-    assert sys.getprofile() is None
 
 
 def test_what_ran_gets_new_code_that_does_the_same() -> None:
@@ -101,6 +94,37 @@ print(sum(id(block) in holes for block in new))
     assert int(in_a_process(script)) == 0
     unfilled = script.replace("kept = fill_holes()", "kept = []")
     assert int(in_a_process(unfilled)) > 250, "else this test shows nothing"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc sets free blocks aside")
+def test_a_heap_that_was_filled_has_no_free_blocks_set_aside_either() -> None:
+    script = """
+from gwworker.heap import fill_holes
+sizes = range(528, 1040, 16)
+blocks = [b"x" * (size - 41) for size in sizes for _ in range(20)]
+holes = {id(block) for block in blocks[::4]}
+del blocks[::4]
+kept = fill_holes()
+new = [b"x" * (size - 41) for size in sizes for _ in range(5)]
+print(sum(id(block) in holes for block in new))
+"""
+    assert int(in_a_process(script)) == 0
+    unfilled = script.replace("kept = fill_holes()", "kept = []")
+    assert int(in_a_process(unfilled)) > 100, "else this test shows nothing"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells, and only there it is done")
+def test_pages_of_zeros_are_given_back_and_read_as_they_were() -> None:
+    script = """
+from gwworker.heap import give_back_zeros, resident_bytes
+thing = bytes(bytearray(2 << 20)) + b"x" * (1 << 20) + bytes(100)
+whole = hash(thing)
+held = resident_bytes()
+give_back_zeros(thing)
+print(held - resident_bytes())
+assert thing == bytes(2 << 20) + b"x" * (1 << 20) + bytes(100)
+"""
+    assert (2 << 20) - (64 << 10) < int(in_a_process(script)) <= 2 << 20
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells, and only glibc keeps")

@@ -16,8 +16,8 @@ from websockets.client import ClientProtocol
 from websockets.frames import Frame
 from websockets.uri import parse_uri
 
-from gwworker.heap import noted
-from gwworker.rehearsal import LIFE_S, rehearse
+from gwworker.ran import noted, noted_in_fork
+from gwworker.rehearsal import LIFE_S, rehearse, rehearse_with_threads
 from gwworker.stage import Gateway
 
 WORKER = Path(__file__).parents[2] / "worker" / "gwworker"
@@ -25,7 +25,8 @@ NOT_IN_A_GOOD_LIFE = {
     "__init__.py": "is empty",
     "__main__.py": "the nursery's",
     "nursery.py": "the nursery's",
-    "heap.py": "of it, only the size is looked at",
+    "libc.py": "has no function",
+    "ran.py": "the nursery's",
     "rehearsal.py": "the nursery's",
     "stage.py": "the nursery's",
     "effects.py": "has types only",
@@ -66,6 +67,11 @@ def test_no_thread_is_started() -> None:
     finally:
         threading.setprofile(None)
     assert not started
+
+
+def test_with_threads_it_runs_what_a_workers_threads_run() -> None:
+    ran = {code.co_qualname for code in noted_in_fork(rehearse_with_threads, within_s=30.0)}
+    assert ran >= {"Disk._watch", "Disk.sync", "Worker.run", "_WorkItem.run"}
 
 
 def test_it_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:

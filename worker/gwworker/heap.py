@@ -15,12 +15,14 @@ import ctypes
 import gc
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
-from types import CodeType, FrameType, FunctionType
+from types import CodeType, FunctionType
 from typing import Any, ClassVar, Final
+
+from gwworker.libc import LIBC
 
 _ALIGNMENT: Final = 16
 _POOL_BYTES: Final = 16 << 10
@@ -32,25 +34,13 @@ _MAX_HOLES: Final = 1 << 13
 
 _LARGEST_HOLE: Final = 64 << 10
 _SMALLEST_HOLE: Final = 24
+_SET_ASIDE: Final = 1032 + 128
+"""Up to nearly this, glibc keeps some free blocks of each size aside, for that size alone (its tcache)."""
 
 _STATM: Final = Path("/proc/self/statm")
 _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
-
-
-@contextmanager
-def noted() -> Iterator[set[CodeType]]:
-    """Yield a set that gets the code of each Python function that runs in this thread meanwhile."""
-    ran: set[CodeType] = set()
-
-    def note(frame: FrameType, event: str, _: object) -> None:
-        if event == "call":
-            ran.add(frame.f_code)
-
-    sys.setprofile(note)
-    try:
-        yield ran
-    finally:
-        sys.setprofile(None)
+_ZEROS: Final = bytes(_PAGE_BYTES)
+_MADV_DONTNEED: Final = 4
 
 
 def gather(ran: set[CodeType]) -> int:
@@ -129,25 +119,37 @@ class _Usage(ctypes.Structure):
 def _fill_malloc() -> list[object]:
     """Take all that malloc would give from between other blocks. What it gives from the end is no hole."""
     with suppress(AttributeError):  # another C library than glibc, or an old one
-        libc = ctypes.CDLL(None)
-        libc.malloc_trim(ctypes.c_size_t(0))
-        libc.mallinfo2.restype = _Usage
-        libc.malloc.restype = ctypes.c_void_p
+        LIBC.malloc_trim(ctypes.c_size_t(0))
+        LIBC.mallinfo2.restype = _Usage
+        LIBC.malloc.restype = ctypes.c_void_p
         size, taken = _LARGEST_HOLE, 0
         while size >= _SMALLEST_HOLE and taken < _MAX_HOLES:
-            end = libc.mallinfo2().keepcost
-            block = libc.malloc(ctypes.c_size_t(size))
+            end = LIBC.mallinfo2().keepcost
+            block = LIBC.malloc(ctypes.c_size_t(size))
             taken += 1
-            if libc.mallinfo2().keepcost != end:
-                libc.free(ctypes.c_void_p(block))
-                size -= max(size // 8, _ALIGNMENT)
+            if LIBC.mallinfo2().keepcost != end:
+                LIBC.free(ctypes.c_void_p(block))
+                size -= _ALIGNMENT if size <= _SET_ASIDE else size // 8
     return []
 
 
 def trim() -> None:
     """Give back to the system what malloc holds of free pages."""
     with suppress(AttributeError):  # only glibc has it
-        ctypes.CDLL(None).malloc_trim(ctypes.c_size_t(0))
+        LIBC.malloc_trim(ctypes.c_size_t(0))
+
+
+def give_back_zeros(thing: object) -> None:
+    """Give back the pages of a new, large object that hold nothing but zeros: they are read as zeros again.
+
+    No other thread may write to it meanwhile.
+    """
+    if sys.platform != "linux":  # elsewhere it may be read as something else
+        return
+    begin = -(-id(thing) // _PAGE_BYTES) * _PAGE_BYTES
+    for page in range(begin, id(thing) + thing.__sizeof__() - _PAGE_BYTES + 1, _PAGE_BYTES):
+        if ctypes.string_at(page, _PAGE_BYTES) == _ZEROS:
+            LIBC.madvise(ctypes.c_void_p(page), ctypes.c_size_t(_PAGE_BYTES), _MADV_DONTNEED)
 
 
 def resident_bytes() -> int:

@@ -45,5 +45,11 @@ def log_to_pipe(shard: int | None, descriptor: int = STDERR) -> None:
     """
     root = logging.getLogger()
     root.handlers = [PipeLog(shard, descriptor)]
-    root.setLevel(logging.INFO)
-    logging.getLogger("websockets").setLevel(logging.CRITICAL)
+    set_level(root, logging.INFO)
+    set_level(logging.getLogger("websockets"), logging.CRITICAL)
+
+
+def set_level(logger: logging.Logger, level: int) -> None:
+    """Set a level that is another one: to set it has all loggers forget what they know, and so written to."""
+    if logger.level != level:
+        logger.setLevel(level)

@@ -20,13 +20,16 @@ import ssl
 import sys
 from collections import deque
 from importlib.metadata import version
+from types import CodeType
 from typing import Final
 
 from gwcluster.wire.control import Exited, Fork, Forked, Message, Signal, Unframer, encode
 from gwcluster.wire.exits import WorkerExit
-from gwworker.heap import fill_holes, gather, noted
+from gwworker.heap import fill_holes, gather
+from gwworker.libc import LIBC
 from gwworker.logs import log_to_pipe
-from gwworker.rehearsal import rehearse
+from gwworker.ran import noted, noted_in_fork
+from gwworker.rehearsal import LIFE_S, rehearse, rehearse_with_threads
 from gwworker.worker import run
 
 MAX_DESCRIPTORS: Final = 64
@@ -71,6 +74,7 @@ def _lay_out() -> list[object]:
     try:
         with noted() as ran:
             rehearse(2)
+        ran |= _ran_in_fork()
         filling += fill_holes()
         gather(ran)
         ran.clear()  # the old code; where it was is to be filled, too
@@ -80,6 +84,21 @@ def _lay_out() -> list[object]:
     gc.collect()
     filling += fill_holes()
     return filling
+
+
+def _ran_in_fork() -> set[CodeType]:
+    """Return what a worker runs beside its rehearsed life: its threads, and what comes of being a fork."""
+    nursery = os.getpid()
+
+    def life() -> None:
+        _die_with_parent(nursery)
+        try:
+            rehearse_with_threads()
+        except (OSError, RuntimeError) as error:
+            log.warning("no rehearsal with threads: %s", error)
+            raise
+
+    return noted_in_fork(life, within_s=LIFE_S)
 
 
 class _Nursery:
@@ -178,8 +197,7 @@ class _Nursery:
 def _die_with_parent(parent: int) -> None:
     """Have the kernel kill this process when its parent dies; look again, it may be dead already."""
     if sys.platform == "linux":
-        libc = ctypes.CDLL(None, use_errno=True)
-        if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL) != 0:
+        if LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL) != 0:
             raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
     if os.getppid() != parent:
         os._exit(WorkerExit.ORPHANED)
@@ -196,11 +214,10 @@ def _be_private() -> None:
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":
-        libc = ctypes.CDLL(None, use_errno=True)
-        if libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
+        if LIBC.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
             raise OSError(ctypes.get_errno(), "prctl(PR_SET_DUMPABLE)")
 
 
 def _name(name: str) -> None:
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_NAME, name.encode())
+        LIBC.prctl(_PR_SET_NAME, name.encode())

@@ -12,20 +12,24 @@ import asyncio
 import logging
 import os
 import shutil
+import signal
 import socket
 import ssl
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from gwcluster.wire import control as c
 from gwcluster.wire.exits import WorkerExit
+from gwworker.disk import Disk
 from gwworker.housekeeping import TIDY_INTERVAL_S
-from gwworker.logs import log_to_pipe
+from gwworker.logs import log_to_pipe, set_level
 from gwworker.stage import Coordinator, Gateway, Pull
 from gwworker.worker import Means, Worker, new_loop
 
@@ -48,6 +52,22 @@ def rehearse(rounds: int = ROUNDS, *, life_s: float = LIFE_S) -> None:
     Raises:
         OSError, RuntimeError: it didn't work. Workers will need more memory, and that is all.
     """
+    _rehearse(rounds, life_s, _MEANS)
+
+
+def rehearse_with_threads() -> None:
+    """Run through a worker's life with all that it has; for a process that ends afterwards.
+
+    Raises:
+        OSError, RuntimeError: it didn't work.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _rehearse(
+        len(_COMPRESSIONS), LIFE_S, replace(_MEANS, syncs=partial(ThreadPoolExecutor, 1), watch=Disk.watch)
+    )
+
+
+def _rehearse(rounds: int, life_s: float, means: Means) -> None:
     _sweep(_SHM)
     with (
         _silent(),
@@ -62,7 +82,7 @@ def rehearse(rounds: int = ROUNDS, *, life_s: float = LIFE_S) -> None:
             session = Path(folder) / str(number // 2)  # every other life resumes what the one before began
             session.mkdir(exist_ok=True)
             with asyncio.Runner(loop_factory=new_loop) as runner:
-                runner.run(_life(session, listener, compression, life_s))
+                runner.run(_life(session, listener, compression, life_s, means))
 
 
 def _sweep(folder: Path) -> None:
@@ -83,14 +103,14 @@ def _silent() -> Iterator[None]:
         yield
     finally:
         root.handlers = handlers
-        root.setLevel(level)
+        set_level(root, level)
         os.close(nowhere)
 
 
-async def _life(folder: Path, listener: socket.socket, compression: str, life_s: float) -> None:
+async def _life(folder: Path, listener: socket.socket, compression: str, life_s: float, means: Means) -> None:
     loop = asyncio.get_running_loop()
     server_tls, client_tls = _anonymous()
-    worker = Worker(client_tls, "rehearsal", _MEANS)
+    worker = Worker(client_tls, "rehearsal", means)
     url = f"{'wss' if server_tls else 'ws'}://127.0.0.1:{listener.getsockname()[1]}"
     gateway = Gateway(compression, url=url, at_end=worker.drain)
     server = await loop.create_server(gateway.connection, sock=listener.dup(), ssl=server_tls)
