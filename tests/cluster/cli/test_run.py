@@ -131,7 +131,7 @@ def test_the_nursery_runs_before_discord_answers_and_forks_nothing(tmp_path: Pat
             connection, _ = silent.accept()
             with connection:
                 (nursery,) = children(cluster.pid)
-                assert children(nursery) == []
+                until(lambda: children(nursery) == [], "the end of what it rehearses in a fork; workers stay")
                 assert cluster.stop() == 0
 
 
