@@ -42,6 +42,16 @@ def children(pid: int) -> list[int]:
     return found
 
 
+def nurseries() -> list[int]:
+    """Return the child processes of this one that are a nursery; other tests may leave it others."""
+    found: list[int] = []
+    for pid in children(os.getpid()):
+        with contextlib.suppress(OSError):
+            if b"gwworker" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                found.append(pid)
+    return found
+
+
 def is_alive(pid: int) -> bool:
     """Say whether a process runs; a zombie doesn't."""
     try:

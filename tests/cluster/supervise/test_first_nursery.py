@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from gwcluster.supervise.first_nursery import FirstNursery
-from support.cluster import children, is_alive, kill
+from support.cluster import children, is_alive, kill, nurseries
 from support.heard import Heard, open_files, until
 
 ENVIRON = {"PATH": os.environ["PATH"]}
 
 
 def only_child() -> int:
-    (pid,) = children(os.getpid())
+    (pid,) = nurseries()
     return pid
 
 
@@ -45,7 +45,7 @@ def test_nothing_is_forked_until_somebody_asks_and_nothing_is_left_if_nobody_doe
         before = open_files()
         async with FirstNursery(ENVIRON):
             nursery = only_child()
-            assert children(nursery) == []
+            await until(lambda: children(nursery) == [], "the end of its rehearsal; workers stay")
         assert not is_alive(nursery)
         await asyncio.sleep(0)  # closed pipes are closed in the loop's next round
         assert open_files() == before
@@ -59,7 +59,7 @@ def test_the_next_one_is_still_to_be_started() -> None:
             taken = [first.take(Heard()), first.take(Heard())]
             nursery = only_child()
             await taken[1].start()
-            assert len(children(os.getpid())) == 2
+            assert len(nurseries()) == 2
             assert is_alive(nursery)
             for link in taken:
                 await link.stop()
@@ -75,7 +75,7 @@ def test_one_that_ended_meanwhile_is_told_and_replaced(caplog: pytest.LogCapture
             kill(only_child())
             await until(lambda: "before it was needed" in caplog.text, "its end")
             link = first.take(heard)
-            assert children(os.getpid()) == []
+            assert nurseries() == []
             await link.start()
             link.fork(0)
             await until(lambda: heard.workers, "a worker")

@@ -15,7 +15,7 @@ import pytest
 
 from gwcluster.supervise.nursery_link import Listener, NurseryLink, WorkerLink
 from gwcluster.wire.control import Job, Permit, StateChanged, encode
-from support.cluster import children, environment_of, is_alive
+from support.cluster import environment_of, is_alive, nurseries
 from support.heard import Heard, open_files, until
 from support.jobs import TOKEN, job
 from support.room import Room
@@ -60,11 +60,6 @@ def with_nursery(
 def at_home(folder: Path, shard: int) -> Job:
     """A job whose gateway refuses every connection."""
     return job(shard=shard, folder=str(folder / str(shard)))
-
-
-def nurseries() -> list[int]:
-    """Return the child processes of this one that are a nursery."""
-    return [pid for pid in children(os.getpid()) if b"gwworker" in environment_of(pid)]
 
 
 def the_nursery() -> int:
