@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from gwcluster.log.writer import Writer
 from gwcluster.wire.control import Message, Pulse
@@ -215,3 +216,15 @@ def test_nothing_is_done_after_the_end(tmp_path: Path) -> None:
         assert rig.done == []
 
     run(scene())
+
+
+def test_the_disk_may_be_used_while_a_turn_is_due_already(tmp_path: Path) -> None:
+    # uvloop has a timer that is due at once as a handle that doesn't know when.
+    async def scene() -> None:
+        rig = Rig(tmp_path, jitter=0.0)
+        rig.disk.rest()
+        with rig.disk:
+            pass
+        rig.housekeeping.end()
+
+    uvloop.run(scene())

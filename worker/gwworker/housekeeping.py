@@ -89,14 +89,13 @@ class Housekeeping:
         self._beacon_at = now + BEACON_INTERVAL_S * jitter()
         self._tidy_at = now + TIDY_INTERVAL_S * jitter()
         self._syncing: asyncio.Future[None] | None = None  # a slow disk must not hold up the rest
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._turn_at = now  # a timer that is due already can't tell: uvloop has it as a plain handle
 
     def begin(self) -> None:
         """Take the first turn with the first beacon, or in a second: the log was just opened."""
         self._disk.roused = self._roused
-        self._timer = self._loop.call_at(
-            min(self._beacon_at, self._loop.time() + SYNC_INTERVAL_S), self._turn
-        )
+        self._wait(min(self._beacon_at, self._loop.time() + SYNC_INTERVAL_S))
 
     def end(self) -> None:
         """Take no more turns."""
@@ -107,12 +106,16 @@ class Housekeeping:
     def _roused(self) -> None:
         """The disk was resting, and is used."""
         at = self._loop.time() + SYNC_INTERVAL_S
-        if self._timer is not None and self._timer.when() > at:
+        if self._timer is not None and self._turn_at > at:
             self._timer.cancel()
-            self._timer = self._loop.call_at(at, self._turn)
+            self._wait(at)
 
     def _turn(self) -> None:
-        self._timer = self._loop.call_at(self.step(self._loop.time()), self._turn)
+        self._wait(self.step(self._loop.time()))
+
+    def _wait(self, at: float) -> None:
+        self._turn_at = at
+        self._timer = self._loop.call_at(at, self._turn)
 
     def step(self, now: float) -> float:
         """Do what is due at the loop's second `now`; return when there is more to do."""
