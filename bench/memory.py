@@ -23,7 +23,7 @@ from typing import IO
 
 import trustme
 
-from bench.processes import children, pss_kb, until
+from bench.processes import children, pss_kb, until, workers_of
 from bench.scratch import scratch
 
 _MAPPING = re.compile(r"([0-9a-f]+)-([0-9a-f]+) (\S+) \S+ \S+ \S+ *(.*)")
@@ -71,8 +71,8 @@ def cluster(shards: int, compression: str, *, guilds: int, tls: bool) -> Iterato
         )
         try:
             nursery = until(lambda: children(run.pid), "the nursery")[0]
-            until(lambda: len(children(nursery)) == shards, "the workers")
-            workers = children(nursery)
+            until(lambda: len(workers_of(nursery)) == shards, "the workers")
+            workers = [pid for _, pid in sorted(workers_of(nursery).items())]
             yield Cluster(run.pid, nursery, workers, gateway.stdout)
         finally:
             run.send_signal(signal.SIGTERM)

@@ -43,6 +43,17 @@ def children(pid: int) -> list[int]:
     return found
 
 
+def workers_of(nursery: int) -> dict[int, int]:
+    """Return a nursery's workers, shard → process id; it has other children while it rehearses."""
+    found = {}
+    for pid in children(nursery):
+        with contextlib.suppress(OSError):  # it has just ended
+            name = Path(f"/proc/{pid}/comm").read_text().split()
+            if name[:1] == ["gwworker"] and len(name) == 2:
+                found[int(name[1])] = pid
+    return found
+
+
 def family(pid: int) -> list[int]:
     """Return a process and all that it started, and they."""
     return [pid, *(one for child in children(pid) for one in family(child))]

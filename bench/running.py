@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-from bench.processes import children, family, until
+from bench.processes import children, family, until, workers_of
 
 BOT: Final = "bench.mark.token"
 
@@ -118,12 +117,7 @@ class Cluster(Started):
         """Wait for all workers; return shard → process id."""
 
         def found() -> dict[int, int] | None:
-            pids = {}
-            for pid in children(self.nursery):
-                with contextlib.suppress(OSError):  # it has just ended
-                    name = Path(f"/proc/{pid}/comm").read_text().split()
-                    if name[:1] == ["gwworker"] and len(name) == 2:
-                        pids[int(name[1])] = pid
+            pids = workers_of(self.nursery)
             return pids if len(pids) == self._shards else None
 
         return until(found, f"{self._shards} workers") or {}

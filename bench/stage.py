@@ -20,7 +20,7 @@ from typing import Any, Self
 from bench.crowd import RING
 from bench.ear import listen
 from bench.gauges import Use
-from bench.processes import children, until
+from bench.processes import children, until, workers_of
 from gwcluster.log.reader import Reader
 
 
@@ -122,7 +122,7 @@ class Stage:
     @property
     def workers(self) -> list[int]:
         """The workers', in no order of shards."""
-        return children(self.nursery)
+        return list(workers_of(self.nursery).values())
 
     def uses(self) -> dict[str, Use]:
         """Return what each kind of process has used by now."""
