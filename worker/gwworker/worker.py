@@ -21,7 +21,7 @@ from typing import Final
 import uvloop
 
 from gwcluster.log.writer import LogBusy, Writer
-from gwcluster.wire.control import Job, Message, Pulse
+from gwcluster.wire.control import Job, Leased, Message, Pulse
 from gwcluster.wire.exits import WorkerExit
 from gwcluster.wire.notices import BEACON_INTERVAL_S
 from gwworker.bus_link import Control, Fanin
@@ -30,6 +30,7 @@ from gwworker.disk import Disk
 from gwworker.drive import Drive
 from gwworker.heap import give_back_zeros
 from gwworker.housekeeping import Housekeeping
+from gwworker.lease import Lease
 from gwworker.logs import log_to_pipe
 from gwworker.outlet import Outlet
 
@@ -109,6 +110,7 @@ class Worker:
         self._fanin: Fanin | None = None
         self._pulse_at = 0.0
         self.housekeeping: Housekeeping | None = None
+        self._lease = Lease(clock=_boot_time, ended=self._unleased)
 
     async def run(self, end: socket.socket) -> WorkerExit:
         """See `run`, with everything that a loop is needed for."""
@@ -156,6 +158,7 @@ class Worker:
         drive.begin()
         status = await self._finished
         housekeeping.end()
+        self._lease.close()
         if drive.link is not None:
             await asyncio.wait([drive.link.closed], timeout=CLOSE_S)
             drive.link.abort()
@@ -170,6 +173,10 @@ class Worker:
         if isinstance(message, Job):
             if not self._job.done():
                 self._job.set_result(message)
+                if message.stop_at is not None:
+                    self._lease.heard(Leased(message.stop_at))
+        elif isinstance(message, Leased):
+            self._lease.heard(message)
         elif self._drive is not None:
             self._drive.heard(message)
 
@@ -198,6 +205,11 @@ class Worker:
         """There is nothing left to do."""
         if not self._finished.done():
             self._finished.set_result(status)
+
+    def _unleased(self) -> None:
+        """Leave at once, before another host dials; a successor resumes."""
+        log.error("leaving: this host's lease on the shard was not renewed in time")
+        self._means.leave(WorkerExit.UNLEASED)
 
     def _orphaned(self, why: str) -> None:
         """Leave at once and leave the session as it is: every record is written, a successor resumes."""

@@ -74,6 +74,7 @@ class Supervisor:
         now: monotonic moment (s) from which workers may start.
         jitter: returns evenly distributed numbers from 0.0 to 1.0.
         later: shards among them that don't start before `release`.
+        away: shards among them that other hosts may run, and this one only after `take`.
     """
 
     def __init__(
@@ -85,12 +86,15 @@ class Supervisor:
         now: float,
         jitter: Callable[[], float],
         later: Collection[int] = (),
+        away: Collection[int] = (),
     ) -> None:
         self.failed: dict[int, str] = {}
         """Shards that are given up, with the reason; only `restart` revives one."""
         self.refused: str | None = None
         """Why Discord refuses the whole cluster: nothing is started any more, what runs goes on."""
         self.draining = False
+        self.away = set(away)
+        """Shards that aren't this host's to run."""
 
         self._jitter = jitter
 
@@ -107,6 +111,25 @@ class Supervisor:
         """Let the shards that were to start later start."""
         for slot in self._slots.values():
             slot.start_at = now if slot.start_at == _NEVER else slot.start_at
+
+    def take(self, shard: int, now: float) -> None:
+        """The shard is this host's to run, from `now` on."""
+        slot = self._slots[shard]
+        if shard in self.away:
+            self.away.discard(shard)
+            self.failed.pop(shard, None)
+            slot.patience.forgive()
+            slot.start_at = now
+            slot.restarting = slot.running  # it may be stopping still, and is to come back then
+
+    def give_up(self, shard: int, now: float) -> None:
+        """The shard is to be run elsewhere: its worker is asked to stop, and none is started any more."""
+        slot = self._slots[shard]
+        self.away.add(shard)
+        self.failed.pop(shard, None)
+        slot.restarting = False
+        if slot.running and slot.kill_at is None:
+            slot.term_at, slot.kill_at = now, now + RESTART_GRACE_S
 
     def step(self, now: float) -> list[Effect]:
         """Return what to do at monotonic `now`, in the order of shard ids."""
@@ -163,6 +186,13 @@ class Supervisor:
         if status == WorkerExit.SHARD_REFUSED:
             self.failed[shard] = how(status)
             return Verdict(f"{told}; this shard is not started again", Severity.ERROR)
+        if status in {WorkerExit.UNLEASED, WorkerExit.FENCED}:
+            self.away.add(shard)
+            return Verdict(f"{told}; it is no longer this host's to run", Severity.WARNING)
+        if shard in self.away and not self.draining:
+            if status == WorkerExit.DONE:
+                return Verdict(f"shard {shard}: stopped, for another host to run it")
+            return Verdict(f"{told} while another host was to take it over", Severity.WARNING)
         if self.draining:
             if status == WorkerExit.DONE:
                 return Verdict(f"shard {shard}: stopped")
@@ -195,6 +225,8 @@ class Supervisor:
             return "the cluster is stopping"
         if self.refused is not None:
             return f"Discord refuses the cluster: {self.refused}"
+        if shard in self.away:
+            return f"shard {shard} is not run by this host"
         self.failed.pop(shard, None)
         slot.patience.forgive()
         if not slot.running:
@@ -207,8 +239,9 @@ class Supervisor:
     def restart_all(self, now: float) -> str | None:
         """The same for every shard; more than a few are spread over two seconds."""
         spread_s = SPREAD_S if len(self._slots) > TOGETHER else 0.0
-        refusals = [self.restart(shard, now + spread_s * self._jitter()) for shard in self._slots]
-        return refusals[0]
+        here = [shard for shard in self._slots if shard not in self.away]
+        refusals = [self.restart(shard, now + spread_s * self._jitter()) for shard in here]
+        return refusals[0] if refusals else "this host runs no shard at present"
 
     def bound(self, *, restarts: int, within_s: float) -> None:
         """Put up with so many deaths within so many seconds from now on; see the class."""
@@ -251,7 +284,8 @@ class Supervisor:
             return Verdict(f"{told}; not started again, as Discord refuses the cluster", Severity.ERROR)
         if delay_s is None:
             reason = f"the nursery ended {self._nursery_patience.recent}"
-            self.failed.update((shard, reason) for shard in self._slots if shard not in self.failed)
+            here = self._slots.keys() - self.away
+            self.failed.update((shard, reason) for shard in sorted(here) if shard not in self.failed)
             return Verdict(f"{reason}: no worker can run; all shards are failed", Severity.ERROR)
         return Verdict(f"{told}; starting them again in {delay_s:.1f} s", Severity.WARNING)
 
@@ -288,6 +322,8 @@ class Supervisor:
     @property
     def finished(self) -> bool:
         """Whether nothing runs and, unless an operator restarts a failed shard, nothing will."""
+        if self.away and not self.draining and self.refused is None:
+            return False  # a spare host waits for shards
         return not any(slot.running or self._may_start(shard) for shard, slot in self._slots.items())
 
     def runs(self, shard: int) -> bool:
@@ -321,7 +357,8 @@ class Supervisor:
             slot.start_at = now + (SPREAD_S * self._jitter() if len(slots) > TOGETHER else 0.0)
 
     def _may_start(self, shard: int) -> bool:
-        return not self.draining and self.refused is None and shard not in self.failed
+        held = shard not in self.failed and shard not in self.away
+        return held and not self.draining and self.refused is None
 
     @staticmethod
     def _clear(slot: _Slot) -> None:

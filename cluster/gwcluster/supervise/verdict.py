@@ -36,6 +36,8 @@ _WORDS: Final[dict[int, str]] = {
     WorkerExit.SHARD_REFUSED: "was refused by Discord for this shard",
     WorkerExit.BUSY: "found its log held by another process",
     WorkerExit.ORPHANED: "took its coordinator or nursery for gone",
+    WorkerExit.UNLEASED: "let go of its connection, as the lease on the shard was not renewed",
+    WorkerExit.FENCED: "found that another host writes the shard's log",
 }
 
 
@@ -53,6 +55,6 @@ def cost(status: int, was_live: bool) -> str:
     """Return words for what the next start costs."""
     if was_live:
         return "after it was live (a RESUME is free)"
-    if status == WorkerExit.BUSY:
+    if status in {WorkerExit.BUSY, WorkerExit.FENCED}:
         return "before it was live (no identify was spent)"
     return "before it was live (an identify may have been spent)"

@@ -36,6 +36,7 @@ class Job:
         folder: of this shard's log.
         fanin: `ipc://` address of the coordinator's PULL socket.
         retention_bytes, retention_age_s: bounds of the log.
+        stop_at: see `Leased`; None: no other host can take the shard over.
     """
 
     shard: int
@@ -54,6 +55,18 @@ class Job:
     fanin: str
     retention_bytes: int
     retention_age_s: float
+    stop_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Leased:
+    """Coordinator to worker: the shard is this host's until `stop_at`; be gone then, without a close frame.
+
+    `stop_at` is in seconds of the clock that goes on while the machine is suspended (CLOCK_BOOTTIME). It is
+    well before the lease ends, after which another host dials.
+    """
+
+    stop_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +276,7 @@ class Exited:
 
 Message = (
     Job
+    | Leased
     | Permit
     | AskPermit
     | WithdrawPermit

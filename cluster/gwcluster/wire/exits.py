@@ -20,7 +20,8 @@ class WorkerExit(enum.IntEnum):
 
     REFUSED concerns the whole cluster (bad token, intents, API version), SHARD_REFUSED this shard
     alone; neither is ever retried. BUSY: another process holds the shard's log. ORPHANED: the
-    coordinator is gone.
+    coordinator is gone. UNLEASED: this host's lease on the shard is about to end. FENCED: another
+    host writes the shard's log by now.
     """
 
     DONE = 0
@@ -29,3 +30,5 @@ class WorkerExit(enum.IntEnum):
     SHARD_REFUSED = 65
     BUSY = 75
     ORPHANED = 76
+    UNLEASED = 77
+    FENCED = 79

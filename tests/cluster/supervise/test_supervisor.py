@@ -400,3 +400,92 @@ def test_an_operator_may_start_a_shard_before_its_release() -> None:
     supervisor = Supervisor([0], restarts=5, within_s=60.0, now=10_000.0, jitter=lambda: 1.0, later={0})
     assert supervisor.restart(0, 10_100.0) is None
     assert supervisor.step(10_100.0) == [Start(0, attempt=1)]
+
+
+# Several hosts: a shard may be another one's to run
+
+
+def lent(*shards: int) -> Supervisor:
+    """None of the shards is this host's."""
+    return Supervisor(
+        shards, restarts=5, within_s=60.0, now=10_000.0, jitter=lambda: 1.0, away=frozenset(shards)
+    )
+
+
+def test_a_spare_host_starts_nothing_and_does_not_end() -> None:
+    supervisor = lent(0, 1)
+    assert supervisor.step(10_000.0) == []
+    assert supervisor.due is None
+    assert not supervisor.finished
+    assert supervisor.restart(0, 10_001.0) == "shard 0 is not run by this host"
+    assert supervisor.restart_all(10_001.0) == "this host runs no shard at present"
+    assert supervisor.step(10_002.0) == []
+
+
+def test_a_spare_host_ends_when_it_is_stopped_or_refused() -> None:
+    supervisor = lent(0)
+    supervisor.drain(10_001.0, 6.0)
+    assert supervisor.finished
+    supervisor = lent(0)
+    supervisor.refused = "a bad token"
+    assert supervisor.finished
+
+
+def test_a_shard_that_is_taken_starts_and_one_that_is_given_up_stops_and_stays_away() -> None:
+    supervisor = lent(0, 1)
+    supervisor.take(1, 10_001.0)
+    assert supervisor.step(10_001.0) == [Start(1, attempt=1)]
+    supervisor.started(1, 101, 10_001.0)
+    supervisor.live(1, 10_002.0)
+    supervisor.take(1, 10_003.0)  # once more is not once again
+    supervisor.give_up(1, 10_010.0)
+    supervisor.give_up(1, 10_011.0)
+    assert supervisor.step(10_011.0) == [Kill(1, SIGTERM)]
+    assert supervisor.exited(1, 0, 10_012.0) == Verdict("shard 1: stopped, for another host to run it")
+    assert supervisor.step(10_100.0) == []
+    assert not supervisor.finished
+
+
+def test_a_worker_that_does_not_stop_for_another_host_is_killed() -> None:
+    supervisor = lent(0)
+    supervisor.take(0, 10_000.0)
+    begin(supervisor, 10_000.0)
+    supervisor.give_up(0, 10_010.0)
+    assert supervisor.step(10_010.0) == [Kill(0, SIGTERM)]
+    assert supervisor.step(10_020.0) == [Kill(0, SIGKILL)]
+    assert supervisor.exited(0, -9, 10_020.0).severity is Severity.WARNING
+    assert supervisor.step(10_100.0) == []
+
+
+@pytest.mark.parametrize("status", [77, 79])
+def test_a_worker_without_a_lease_or_behind_a_fence_is_not_started_again_here(status: int) -> None:
+    supervisor = running(0, 1)
+    for _ in range(9):  # however often, it is no failure of the shard
+        verdict = supervisor.exited(0, status, 10_010.0)
+        assert verdict.severity is Severity.WARNING
+        assert "no longer this host's" in verdict.text
+        assert supervisor.step(10_100.0) == []
+        supervisor.take(0, 10_200.0)
+        begin(supervisor, 10_200.0)
+    assert supervisor.failed == {}
+    assert supervisor.died(0) == 0
+
+
+def test_a_shard_that_comes_back_while_it_stops_is_started_again() -> None:
+    supervisor = running(0)
+    supervisor.give_up(0, 10_010.0)
+    assert supervisor.step(10_010.0) == [Kill(0, SIGTERM)]
+    supervisor.take(0, 10_010.5)
+    assert supervisor.exited(0, 0, 10_011.0).severity is Severity.INFO
+    assert supervisor.step(10_011.0) == [Start(0, attempt=2)]
+
+
+def test_a_nursery_that_keeps_dying_fails_only_the_shards_of_this_host() -> None:
+    supervisor = lent(0, 1)
+    supervisor.take(1, 10_000.0)
+    for _ in range(6):
+        begin(supervisor, supervisor.due or 0.0)
+        supervisor.nursery_died(supervisor.due or 10_000.0)
+    assert supervisor.failed.keys() == {1}
+    supervisor.give_up(1, 10_100.0)
+    assert supervisor.failed == {}, "another host may have better luck"

@@ -20,6 +20,7 @@ from gwcluster.wire.control import (
     Forked,
     HostFailed,
     IdentifyRefused,
+    Leased,
     Message,
     Permit,
     PermitUnused,
@@ -47,6 +48,7 @@ MESSAGES: list[Message] = [
     StateChanged("backoff", "no “network”", None),
     Pulse(7, 1, 2, 3, 8, None, 1.5, None, 4, 5, 6, 2**40, "disk full"),
     Pulse(7, 1, 2, 3, 8, 0.1, 1.5, 2.5, 4, 5, 6, 2**40, None, 41.25, 2500, 1e9),
+    Leased(123_456.75),
     PresenceChanged(None),
     PresenceChanged({"since": None, "activities": [], "status": "idle", "afk": False}),
     Refused(cluster=True, code=4004, reason="Authentication failed."),
@@ -100,7 +102,7 @@ def test_a_message_is_there_with_its_last_byte() -> None:
     for message in MESSAGES:
         ends.append(ends[-1] + len(encode(message)))
     assert [at for at, count in enumerate(counts, start=1) if count] == ends[1:]
-    assert sum(counts) == 22
+    assert sum(counts) == 23
 
 
 @pytest.mark.parametrize("length", [(1 << 20) + 1, 0xFFFFFFFF])
