@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -98,13 +98,19 @@ class Board:
     Args:
         shards: their ids.
         now: Unix seconds.
+        away: those of them that other hosts may run.
         clock: monotonic seconds.
     """
 
-    def __init__(self, shards: Iterable[int], now: float, *, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, shards: Iterable[int], now: float, *, clock: Callable[[], float], away: Collection[int] = ()
+    ) -> None:
         self.clock = clock
         self.views = {
-            shard: ShardView(shard, ShardState.STARTING, "not started yet", now) for shard in sorted(shards)
+            shard: ShardView(shard, ShardState.STARTING, "not started yet", now)
+            if shard not in away
+            else ShardView(shard, ShardState.ELSEWHERE, "another host may run it", now)
+            for shard in sorted(shards)
         }
 
     def changed(self, shard: int, state: ShardState, reason: str, now: float) -> bool:
@@ -137,8 +143,9 @@ class Board:
 
     @property
     def counts(self) -> Counts:
-        """How many shards are ready, degraded and failed."""
-        views, now = self.views.values(), self.clock()
+        """How many of the shards that are this host's are ready, degraded and failed."""
+        views = [view for view in self.views.values() if view.state is not ShardState.ELSEWHERE]
+        now = self.clock()
         return Counts(
             ready=sum(view.is_ready(now) for view in views),
             total=len(views),

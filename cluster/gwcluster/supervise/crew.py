@@ -75,6 +75,7 @@ class Crew:
         grapevine: passes on to workers what they should know of each other.
         farewells: whether subscribers heard the last words of workers.
         on_change: called when a shard's state has changed.
+        before_pass: called before each look at what is to be done.
         rolled: the last rolling restart that ended.
     """
 
@@ -103,6 +104,7 @@ class Crew:
         self.grapevine = Grapevine(self._tell_all, clock)
         self.farewells = Farewells()
         self.on_change: Callable[[], None] = lambda: None
+        self.before_pass: Callable[[], None] = lambda: None
         self._rolling: Rolling | None = None
         self._renewed = False
         self.rolled: Rolled | None = None
@@ -120,6 +122,7 @@ class Crew:
         try:
             while not self.supervisor.finished:
                 self._news.clear()
+                self.before_pass()
                 for effect in self.supervisor.step(self._clock()):
                     await self._perform(effect)
                 await self._roll_on()
@@ -158,6 +161,40 @@ class Crew:
         self.supervisor.release(self._clock())
         self._news.set()
 
+    # Other hosts
+
+    def take(self, shard: int) -> None:
+        """Run a shard from now on."""
+        self.supervisor.take(shard, self._clock())
+        self._refusals.pop(shard, None)
+        if not self.supervisor.runs(shard) and self.board.changed(
+            shard, ShardState.STARTING, "this host is to run it", self._wall()
+        ):
+            self._changed()
+        self._news.set()
+
+    def give_up(self, shard: int, why: str, *, at_once: bool = False) -> None:
+        """Run a shard no more: another host does, or may. Its worker gets time to stop, or is killed."""
+        now = self._clock()
+        if at_once:
+            self.supervisor.give_up(shard, now, 0.0)
+        else:
+            self.supervisor.give_up(shard, now)
+        if not self.supervisor.runs(shard) and self.board.changed(
+            shard, ShardState.ELSEWHERE, why, self._wall()
+        ):
+            self._changed()
+        self._news.set()
+
+    def wake(self) -> None:
+        """Look soon what is to be done."""
+        self._news.set()
+
+    @property
+    def live(self) -> set[int]:
+        """Shards that are live here."""
+        return {shard for shard, view in self.board.views.items() if view.state is ShardState.LIVE}
+
     # Operators want
 
     def retain(self, retention: Retention) -> None:
@@ -182,7 +219,7 @@ class Crew:
         why = self.supervisor.restart_all(self._clock())
         if why is None:
             log.info("an operator has all shards restarted")
-            for shard in self.board.views:
+            for shard in self.board.views.keys() - self.supervisor.away:
                 self._revived(shard)
         return why
 
@@ -197,7 +234,7 @@ class Crew:
             return f"Discord refuses the cluster: {self.supervisor.refused}"
         if (rolling := self.rolling) is not None:
             return f"a rolling restart is under way: {rolling.done} of {rolling.total} shards are done"
-        live = self._live()
+        live = self.live
         self._rolling = Rolling(
             sorted(self.supervisor.children, key=lambda shard: (shard not in live, shard))
         )
@@ -218,9 +255,6 @@ class Crew:
                 self._changed()
         self._news.set()
 
-    def _live(self) -> set[int]:
-        return {shard for shard, view in self.board.views.items() if view.state is ShardState.LIVE}
-
     async def _roll_on(self) -> None:
         """Take a rolling restart as far as it can go now."""
         rolling = self._rolling
@@ -238,7 +272,7 @@ class Crew:
             self._renewed = True
         if not self._nurseries.answers:
             return
-        look = Look(self._nurseries.old, self._live(), self.supervisor.failed)
+        look = Look(self._nurseries.old, self.live, self.supervisor.failed)
         why = rolling.step(look, self._clock(), self._replace)
         if why is not None or rolling.finished:
             self._end_roll(why)
@@ -416,7 +450,11 @@ class Crew:
         for shard, view in self.board.views.items():
             if view.state is ShardState.QUEUED:
                 self.supervisor.stop(shard, self._clock())
-            elif not self.supervisor.runs(shard) and shard not in self.supervisor.failed:
+            elif not (
+                self.supervisor.runs(shard)
+                or shard in self.supervisor.failed
+                or shard in self.supervisor.away
+            ):
                 self.supervisor.failed[shard] = refused  # it waited for its start, which won't come
                 self._note_death(shard, refused)
 
@@ -445,6 +483,8 @@ class Crew:
                 self._herald.failed(shard, reason)
         elif self.supervisor.draining:
             self.board.changed(shard, ShardState.STOPPED, why, now)
+        elif shard in self.supervisor.away:
+            self.board.changed(shard, ShardState.ELSEWHERE, why, now)
         else:
             self.board.views[shard].restarts += 1
             self.board.changed(shard, ShardState.STARTING, why, now)

@@ -122,14 +122,23 @@ class Supervisor:
             slot.start_at = now
             slot.restarting = slot.running  # it may be stopping still, and is to come back then
 
-    def give_up(self, shard: int, now: float) -> None:
-        """The shard is to be run elsewhere: its worker is asked to stop, and none is started any more."""
+    def give_up(self, shard: int, now: float, grace_s: float = RESTART_GRACE_S) -> None:
+        """The shard is to be run elsewhere: its worker is asked to stop, and none is started any more.
+
+        Args:
+            shard: which one; asked twice, the earlier end of the grace holds.
+            now: monotonic seconds.
+            grace_s: what the worker gets to stop by itself; with none it isn't asked.
+        """
         slot = self._slots[shard]
         self.away.add(shard)
         self.failed.pop(shard, None)
         slot.restarting = False
-        if slot.running and slot.kill_at is None:
-            slot.term_at, slot.kill_at = now, now + RESTART_GRACE_S
+        if not slot.running:
+            return
+        if slot.kill_at is None and grace_s > 0:
+            slot.term_at = now
+        slot.kill_at = min(slot.kill_at or _NEVER, now + grace_s)
 
     def step(self, now: float) -> list[Effect]:
         """Return what to do at monotonic `now`, in the order of shard ids."""

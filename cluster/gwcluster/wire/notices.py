@@ -31,6 +31,7 @@ class ShardState(enum.StrEnum):
     LIVE = "live"
     STOPPED = "stopped"
     FAILED = "failed"
+    ELSEWHERE = "elsewhere"  # another host's to run
 
 
 def shard_state(shard: int, state: ShardState, reason: str) -> bytes:
