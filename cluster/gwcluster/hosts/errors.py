@@ -1,0 +1,25 @@
+"""What can go wrong between hosts (pure). Each names the bucket and the key."""
+
+from __future__ import annotations
+
+from gwcluster.errors import GwclusterError
+
+
+class HostsError(GwclusterError):
+    """The hosts can't be joined; the message says why and what would help."""
+
+
+class LayoutError(HostsError):
+    """Two hosts run with different numbers of shards."""
+
+
+class KvError(HostsError):
+    """A request to a bucket failed."""
+
+
+class Taken(KvError):
+    """Somebody else wrote the key first; read it again."""
+
+
+class Unanswered(KvError):
+    """Nothing is known of what became of a request: it may yet happen."""
