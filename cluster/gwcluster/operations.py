@@ -27,10 +27,12 @@ class Operations:
 
     Attributes:
         hands: who does it; None: the shards aren't known yet.
+        emptied: has all shards handed to other hosts; None: there are no other hosts.
     """
 
     def __init__(self, document: Callable[[], dict[str, Any]]) -> None:
         self.hands: Hands | None = None
+        self.emptied: Callable[[], None] | None = None
         self._document = document
         self._subscribers: list[Callable[[], None]] = []
 
@@ -53,6 +55,17 @@ class Operations:
         if shard is not None:
             return self.hands.restart(shard)
         return self.hands.roll() if rolling else self.hands.restart_all()
+
+    def drain(self) -> str | None:
+        """Hand all shards to other hosts, one after the other, which costs no identify.
+
+        Returns:
+            None when it will be done, else why not.
+        """
+        if self.emptied is None:
+            return "this cluster runs on one host: cluster.yaml has no `hosts`"
+        self.emptied()
+        return None
 
     def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call `callback` whenever the state of a shard has changed; return what ends that.

@@ -6,7 +6,7 @@ Level-triggered: each `step` compares what the leases say with what runs, so a w
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from typing import Final, Protocol, assert_never
 
 from gwcluster.hosts.told import Claimed, GiveUp, Lost, Renewed, Told

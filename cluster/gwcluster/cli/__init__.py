@@ -16,6 +16,7 @@ COMMANDS: Final = {
     "status": "Tell how each shard is.",
     "top": "The same, live.",
     "restart": "Restart workers, without an identify.",
+    "drain": "Hand this host's shards to other hosts, without an identify.",
     "send": "Have a gateway command sent to Discord.",
     "tail": "Print events as they come.",
     "log": "Check or print the logs of shards, offline.",

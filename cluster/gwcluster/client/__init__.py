@@ -12,7 +12,7 @@ from gwcluster.client.cursor import CursorError
 from gwcluster.client.event import Event
 from gwcluster.client.following import FollowError
 from gwcluster.client.keys import Curve, KeyRefused
-from gwcluster.client.refused import NoAnswer, RestartRefused, SendRefused
+from gwcluster.client.refused import DrainRefused, NoAnswer, RestartRefused, SendRefused
 from gwcluster.curve.key_files import KeyFileError
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Cluster",
     "CursorError",
     "Curve",
+    "DrainRefused",
     "Event",
     "FollowError",
     "KeyFileError",

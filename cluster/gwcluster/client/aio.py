@@ -24,6 +24,7 @@ from gwcluster.client.refused import (
     ANSWER_S,
     SEND_S,
     command_fields,
+    drained,
     hung_up,
     restart_fields,
     restarted,
@@ -206,6 +207,17 @@ class Cluster:
         """
         fields = restart_fields(shard, rolling=rolling, every=every)
         restarted(await self._requests.ask("restart", ANSWER_S, fields))
+
+    async def drain(self) -> None:
+        """Have the asked host hand its shards to others, one by one; return when that has begun.
+
+        Each session is resumed where it goes: no identify. `status` tells how far it is.
+
+        Raises:
+            DrainRefused: nothing is handed on; the message says why.
+            NoAnswer: nobody knows whether anything is.
+        """
+        drained(await self._requests.ask("drain", ANSWER_S, {}))
 
     def close(self) -> None:
         """Close every subscription and socket."""

@@ -22,6 +22,7 @@ from gwcluster.client.refused import (
     ANSWER_S,
     SEND_S,
     command_fields,
+    drained,
     restart_fields,
     restarted,
     sent,
@@ -142,6 +143,10 @@ class BlockingCluster:
     def restart(self, shard: int | None = None, *, rolling: bool = False, every: bool = False) -> None:
         """Have workers restarted; see `aio.Cluster.restart`."""
         restarted(self._ask("restart", ANSWER_S, restart_fields(shard, rolling=rolling, every=every)))
+
+    def drain(self) -> None:
+        """Have a host's shards handed to others; see `aio.Cluster.drain`."""
+        drained(self._ask("drain", ANSWER_S, {}))
 
     def close(self) -> None:
         """Close every subscription and socket."""

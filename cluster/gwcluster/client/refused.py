@@ -44,6 +44,18 @@ class RestartRefused(GwclusterError):  # noqa: N818 - see above
         self.code = code
 
 
+class DrainRefused(GwclusterError):  # noqa: N818 - see above
+    """No shard is handed to other hosts.
+
+    Attributes:
+        code: `not_ready` or `rate_limited`; the message says why.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+
+
 class NoAnswer(GwclusterError):  # noqa: N818 - see above
     """The cluster didn't answer in time: it isn't running, at another address, or overloaded. Try again."""
 
@@ -90,6 +102,16 @@ def restarted(answer: dict[str, Any] | Refused) -> None:
     """
     if isinstance(answer, Refused):
         raise RestartRefused(answer.code, answer.message)
+
+
+def drained(answer: dict[str, Any] | Refused) -> None:
+    """Take the answer to `drain`.
+
+    Raises:
+        DrainRefused: it says so.
+    """
+    if isinstance(answer, Refused):
+        raise DrainRefused(answer.code, answer.message)
 
 
 def status_in(answer: dict[str, Any] | Refused) -> dict[str, Any]:

@@ -58,6 +58,10 @@ class BackOffice:
         """Have workers restarted."""
         self._control.restart(ask, lambda why: self._post(lambda: done(why)))
 
+    def drain(self, done: Callable[[str | None], None]) -> None:
+        """Have all shards handed to other hosts."""
+        self._control.drain(lambda why: self._post(lambda: done(why)))
+
     def read(self, ask: Replay, done: Callable[[bytes], None]) -> None:
         """Have a log read."""
         self._replays.serve(ask, lambda body: self._post(lambda: done(body)))

@@ -13,6 +13,7 @@ from gwcluster.wire.permissions import Permission, in_words
 from gwcluster.wire.refusals import Refusal
 from gwcluster.wire.requests import (
     BadRequestError,
+    Drain,
     Replay,
     Request,
     Restart,
@@ -86,6 +87,9 @@ class BackOffice(Protocol):
     def restart(self, ask: Restart, done: Callable[[str | None], None]) -> None:
         """Have workers restarted; `done` is called once, with why not or None."""
 
+    def drain(self, done: Callable[[str | None], None]) -> None:
+        """Have all shards handed to other hosts; `done` is called once, with why not or None."""
+
     def read(self, ask: Replay, done: Callable[[bytes], None]) -> None:
         """Have a log read; `done` is called once, with the whole answer."""
 
@@ -154,6 +158,8 @@ class Clerk:
                 self._take_status(asker, ask)
             case Restart():
                 self._take_restart(asker, ask)
+            case Drain():
+                self._take_drain(asker, ask)
 
     def serve(self) -> None:
         """Have the next replay read, if none is; not for a client that has answers to read first."""
@@ -252,9 +258,19 @@ class Clerk:
         else:
             waiting = asker, ask.id
             self._restarts.append(waiting)
-            self._office.restart(ask, lambda why: self._restarted(waiting, why))
+            self._office.restart(ask, lambda why: self._begun(waiting, why))
 
-    def _restarted(self, waiting: tuple[Asker, Any], why: str | None) -> None:
+    def _take_drain(self, asker: Asker, ask: Drain) -> None:
+        if not self._office.is_ready:
+            self._not_yet(asker, ask.id)
+        elif len(self._restarts) >= MAX_RESTARTS:
+            self._too_many(asker, ask.id, f"at most {MAX_RESTARTS} restarts may wait to be begun")
+        else:
+            waiting = asker, ask.id
+            self._restarts.append(waiting)
+            self._office.drain(lambda why: self._begun(waiting, why))
+
+    def _begun(self, waiting: tuple[Asker, Any], why: str | None) -> None:
         if waiting not in self._restarts:
             return  # answered already, as the cluster was being stopped
         self._restarts.remove(waiting)

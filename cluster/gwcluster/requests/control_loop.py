@@ -56,6 +56,10 @@ class ControlLoop:
             lambda: answer(self._operations.restart(ask.shard, rolling=ask.rolling))
         )
 
+    def drain(self, answer: Callable[[str | None], None]) -> None:
+        """Have all shards handed to other hosts; `answer` is called once, with why not or None."""
+        self._loop.call_soon_threadsafe(lambda: answer(self._operations.drain()))
+
     def _look(self) -> dict[str, Any]:
         self._look_at = self._loop.time() + STATUS_S
         return self._operations.status()

@@ -75,6 +75,7 @@ def document(
     shards: int | None,
     identifies: Identifies | None,
     news: News,
+    hosts: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the document; docs/wire.md describes it.
 
@@ -85,6 +86,7 @@ def document(
         shards: shard count of the bot, None until it is known.
         identifies: None until Discord has told.
         news: what operators did.
+        hosts: how this host and the others are; None: there is one.
     """
     views: Sequence[ShardView] = [] if board is None else list(board.views.values())
     counts = Counts(0, 0, 0, 0) if board is None else board.counts
@@ -116,6 +118,7 @@ def document(
         "reloaded_at": news.reloaded_at,
         "rolling": None if news.rolling is None else news.rolling.document(),
         "rolled": None if news.rolled is None else news.rolled.document(),
+        "hosts": hosts,
         "shard": told,
     }
 

@@ -53,11 +53,12 @@ class Readiness:
 
 def judge(document: dict[str, Any]) -> Readiness:
     """Judge a status document; docs/wire.md describes it."""
-    shards: list[dict[str, Any]] = document["shard"]
+    known: list[dict[str, Any]] = document["shard"]
+    shards = [shard for shard in known if shard["state"] != "elsewhere"]
     now: float = document["now"]
     reasons = [_reason(shard, now) for shard in shards if not _is_ready(shard)]
     ready = len(shards) - len(reasons)
-    if not shards:
+    if not known:
         why = "the shards are not known yet: Discord has not said how many there are"
         reasons = [
             {"shard": None, "state": None, "since": None, "for_s": now - document["started_at"], "why": why}

@@ -29,7 +29,7 @@ WRONG_EPOCH: Final = "wrong_epoch"
 EXPIRED: Final = "expired"
 """Error codes of replays beside those in `Refusal`."""
 
-OPS: Final = ("replay", "send", "status", "restart")
+OPS: Final = ("replay", "send", "status", "restart", "drain")
 _EPOCH: Final = re.compile("[0-9a-f]{16}")
 
 Frames = tuple[bytes, bytes, bytes]
@@ -105,7 +105,15 @@ class Restart:
     rolling: bool
 
 
-Request = Replay | Send | Status | Restart
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """Have the asked host hand its shards to other hosts, one after the other."""
+
+    needs: ClassVar = Permission.OPERATE
+    id: Any
+
+
+Request = Replay | Send | Status | Restart | Drain
 
 
 def parse(body: bytes) -> Request:
@@ -203,6 +211,8 @@ def _request(id: Any, fields: Mapping[str, Any]) -> Request:  # noqa: A002 - the
             return Status(id)
         case "restart":
             return _restart(id, fields)
+        case "drain":
+            return Drain(id)
         case op:
             raise _bad("op", op, f"one of {', '.join(OPS)}")
 
