@@ -67,7 +67,13 @@ class Commands:
         tell: sends a message to a shard's worker.
         has_worker: says whether the shard has one.
         later: calls a function after so many seconds.
+
+    Attributes:
+        pass_on: takes the shard, payload and seconds of what another host is to send, and answers once; it
+            returns False if none runs the shard. None: there are no other hosts.
     """
+
+    pass_on: Callable[[int, object, float | None, Callable[[CommandDone], None]], bool] | None = None
 
     def __init__(
         self,
@@ -95,6 +101,7 @@ class Commands:
         shard: object = None,
         guild_id: object = None,
         ttl_s: object = None,
+        passed_on: bool = False,
     ) -> None:
         """Have a payload sent to Discord, on a shard or on the one that a guild belongs to.
 
@@ -102,12 +109,16 @@ class Commands:
             payload: `{"op": …, "d": …}`; nothing here is trusted.
             answer: called exactly once, maybe before this returns.
             ttl_s: how long it may wait, up to 300; None: 60 for a presence, 30 for others.
+            passed_on: it comes from another host, and stays here.
         """
         number = next(self._numbers)
         try:
             where = self._route(shard, guild_id)
             command = Command(number, *_parts(payload), _ttl_s(ttl_s))
             size = _size(command)
+            if self.pass_on is not None and not passed_on and not self._has_worker(where):
+                if self.pass_on(where, payload, command.ttl_s, answer):
+                    return
             self._admit(where, size)
         except _RefusedError as refused:
             answer(CommandDone(number, refused.code, str(refused), refused.retry_after_s, None))

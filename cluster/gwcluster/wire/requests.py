@@ -136,6 +136,13 @@ def parse(body: bytes) -> Request:
         raise
 
 
+def encode_send(ask: Send) -> bytes:
+    """Return a `send` request as bytes, for another host to answer."""
+    fields = {"payload": ask.payload, "shard": ask.shard, "guild_id": ask.guild_id, "ttl": ask.ttl_s}
+    said = {key: value for key, value in fields.items() if value is not None}
+    return pack({"v": WIRE_VERSION, "id": None, "op": "send", **said})
+
+
 def accepted(id: Any, **fields: Any) -> bytes:  # noqa: A002 - the wire's word
     """Return the answer to a request that was done."""
     return pack({"v": WIRE_VERSION, "id": id, "ok": True, **fields})
