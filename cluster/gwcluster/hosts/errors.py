@@ -22,4 +22,12 @@ class Taken(KvError):
 
 
 class Unanswered(KvError):
-    """Nothing is known of what became of a request: it may yet happen."""
+    """Nothing is known of what became of a request: it may yet happen.
+
+    Attributes:
+        leaderless: a server answered that nobody leads just now.
+    """
+
+    def __init__(self, message: str, *, leaderless: bool = False) -> None:
+        super().__init__(message)
+        self.leaderless = leaderless
