@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -104,6 +105,8 @@ class NatsServers:
         if how in {signal.SIGKILL, signal.SIGTERM}:
             process.wait()
             self._processes[number] = None
+        elif how is signal.SIGSTOP:
+            os.waitid(os.P_PID, process.pid, os.WSTOPPED)  # it may answer until then
 
     def stop(self) -> None:
         """End all of them."""

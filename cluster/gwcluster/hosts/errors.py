@@ -17,11 +17,11 @@ class KvError(HostsError):
     """A request to a bucket failed."""
 
 
-class Taken(KvError):
+class TakenError(KvError):
     """Somebody else wrote the key first; read it again."""
 
 
-class Unanswered(KvError):
+class UnansweredError(KvError):
     """Nothing is known of what became of a request: it may yet happen.
 
     Attributes:

@@ -1,7 +1,7 @@
 """A bucket of NATS's key-value store, with what its traps ask for (does).
 
 Nothing is read from followers, which may be behind. Only the bucket has a TTL, never a message: an update
-would drop that. A request that isn't answered in time raises `Unanswered`, and may still happen; nothing is
+would drop that. A request that isn't answered in time raises `UnansweredError`, and may still happen; nothing is
 sent while there is no connection, or the client would keep it for later. Nothing is retried here but what
 didn't happen for sure.
 
@@ -21,7 +21,7 @@ from nats import errors as nats_errors
 from nats.aio.client import Client
 
 from gwcluster.errors import quoted
-from gwcluster.hosts.errors import HostsError, KvError, Taken, Unanswered
+from gwcluster.hosts.errors import HostsError, KvError, TakenError, UnansweredError
 
 REPLICAS: Final = 3
 OLDEST_SERVER: Final = (2, 11)
@@ -73,7 +73,7 @@ class Bucket:
 
         Raises:
             HostsError: the server is too old, or refuses.
-            Unanswered: JetStream doesn't answer; try again.
+            UnansweredError: JetStream doesn't answer; try again.
         """
         check_version(self.client)
         for replicas in range(REPLICAS, 0, -1):
@@ -117,7 +117,7 @@ class Bucket:
         """Return what the leader has under a key; None: nothing, not even a note of a deletion.
 
         Raises:
-            Unanswered, KvError
+            UnansweredError, KvError
         """
         try:
             found = await self._api(
@@ -136,27 +136,27 @@ class Bucket:
         """Write what isn't there; return the revision.
 
         Raises:
-            Taken: it is there, or was when we looked.
-            Unanswered: it may have happened, or still may.
+            TakenError: it is there, or was when we looked.
+            UnansweredError: it may have happened, or still may.
             KvError: refused for another reason.
         """
         last = 0
         for _ in range(TRIES):
             try:
                 return await self._put("create", key, value, last)
-            except Taken:
+            except TakenError:
                 there = await self.get(key)
                 if there is not None and there.value is not None:
                     raise
                 last = 0 if there is None else there.revision  # it ended meanwhile, or a deletion is left
-        raise Taken(f"bucket {self.name!r}, key {key!r}: others write it all the time")
+        raise TakenError(f"bucket {self.name!r}, key {key!r}: others write it all the time")
 
     async def update(self, key: str, value: bytes, revision: int) -> int:
         """Write over `revision`; return the new one.
 
         Raises:
-            Taken: another revision is there, or another write is under way.
-            Unanswered: it may have happened, or still may.
+            TakenError: another revision is there, or another write is under way.
+            UnansweredError: it may have happened, or still may.
             KvError: refused for another reason.
         """
         return await self._put("update", key, value, revision)
@@ -173,7 +173,9 @@ class Bucket:
             answer = await self._ask(self._subject(key), value, key, headers)
         except _RefusedError as refused:
             if refused.code in _WRONG_LAST:
-                raise Taken(f"bucket {self.name!r}, key {key!r}: {what} found another revision") from None
+                raise TakenError(
+                    f"bucket {self.name!r}, key {key!r}: {what} found another revision"
+                ) from None
             raise self._failed(what, key, refused) from None
         return int(answer["seq"])
 
@@ -187,7 +189,7 @@ class Bucket:
         """Have the last entry of each key and what follows sent to a subject; return the server's answer.
 
         Raises:
-            Unanswered, KvError
+            UnansweredError, KvError
         """
         wanted = {
             "stream_name": self.stream,
@@ -217,24 +219,24 @@ class Bucket:
     ) -> dict[str, Any]:
         about = f"bucket {self.name!r}" if key is None else f"bucket {self.name!r}, key {key!r}"
         if not self.client.is_connected:
-            raise Unanswered(f"{about}: there is no connection to NATS")
+            raise UnansweredError(f"{about}: there is no connection to NATS")
         try:
             message = await self.client.request(subject, data, timeout=self._within_s, headers=headers)
         except nats_errors.NoRespondersError:
-            raise Unanswered(
+            raise UnansweredError(
                 f"{about}: JetStream has no leader for it just now, or is off", leaderless=True
             ) from None
         except (nats_errors.Error, OSError, TimeoutError) as error:
             said = "no answer" if isinstance(error, TimeoutError) else str(error) or type(error).__name__
-            raise Unanswered(f"{about}: {said} within {self._within_s:g} s") from None
+            raise UnansweredError(f"{about}: {said} within {self._within_s:g} s") from None
         try:
             answer: dict[str, Any] = json.loads(message.data)
         except ValueError:
-            raise Unanswered(f"{about}: an answer that isn't JSON: {quoted(message.data)}") from None
+            raise UnansweredError(f"{about}: an answer that isn't JSON: {quoted(message.data)}") from None
         if (refused := answer.get("error")) is not None:
             code, about_it = int(refused.get("err_code", 0)), str(refused.get("description", ""))
             if int(refused.get("code", 0)) == 503 and code not in _TOO_FEW_PEERS:
-                raise Unanswered(f"{about}: {about_it}", leaderless=True)
+                raise UnansweredError(f"{about}: {about_it}", leaderless=True)
             raise _RefusedError(code, about_it)
         return answer
 

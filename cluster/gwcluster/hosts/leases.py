@@ -14,7 +14,7 @@ from nats.aio.client import Client
 from gwcluster.hosts.book import RENEW, Book, Delete, Found, Request, Write
 from gwcluster.hosts.buckets import hosts_bucket, leases_bucket
 from gwcluster.hosts.entries import HostEntry, encode, host_in, mark_in
-from gwcluster.hosts.errors import HostsError, KvError, Taken, Unanswered
+from gwcluster.hosts.errors import HostsError, KvError, TakenError, UnansweredError
 from gwcluster.hosts.health import Health
 from gwcluster.hosts.kv import Bucket, Entry
 from gwcluster.hosts.kv_watch import Changed, Listed, Seen, Unheard, watch
@@ -169,7 +169,7 @@ class Leases:
                 await self._bucket.make()
                 await self._hosts_bucket.make()
                 await self._place.join()
-            except Unanswered as error:
+            except UnansweredError as error:
                 if self._clock() >= until:
                     raise
                 self._failed(error)
@@ -332,7 +332,7 @@ class Leases:
                         revision = await self._bucket.delete(key, request.revision)
                         self._book.deleted(request)
                         self._neighbours.lease_gone(request.shard, revision, self._clock())
-            except Taken:
+            except TakenError:
                 found = _found(await self._bucket.get(key))
                 self._book.refused(request, found, self._clock())
                 if found is None:
@@ -426,7 +426,7 @@ class Leases:
             log.warning("JetStream answers again")
 
     def _failed(self, error: HostsError) -> None:
-        leaderless = isinstance(error, Unanswered) and error.leaderless
+        leaderless = isinstance(error, UnansweredError) and error.leaderless
         if self._health.failed(self._clock(), str(error), leaderless=leaderless):
             log.error("JetStream doesn't answer, and leases that aren't renewed end: %s", error)
 

@@ -11,7 +11,7 @@ from typing import Final
 from gwcluster.errors import quoted
 from gwcluster.hosts.book import RENEW, RETRY
 from gwcluster.hosts.entries import HostEntry, encode, host_in
-from gwcluster.hosts.errors import HostsError, KvError, Taken
+from gwcluster.hosts.errors import HostsError, KvError, TakenError
 from gwcluster.hosts.kv import Bucket
 
 LOOK_S: Final = 0.25
@@ -61,14 +61,14 @@ class Place:
 
         Raises:
             HostsError: a host of this name runs.
-            Unanswered: JetStream doesn't answer.
+            UnansweredError: JetStream doesn't answer.
         """
         last: int | None = None
         until = self._clock() + 2 * self._lease_s
         while True:
             try:
                 self._revision = await self._bucket.create(self.entry.name, self._said())
-            except Taken:
+            except TakenError:
                 there = await self._bucket.get(self.entry.name)
                 if there is not None and there.value is not None:
                     if self._is_ours(there.value):
@@ -117,7 +117,7 @@ class Place:
     async def _write(self) -> None:
         try:
             self._revision = await self._bucket.update(self.entry.name, self._said(), self._revision)
-        except Taken:
+        except TakenError:
             there = await self._bucket.get(self.entry.name)
             if there is None or there.value is None:
                 self._revision = await self._bucket.create(self.entry.name, self._said())
@@ -139,7 +139,7 @@ class Place:
         if self._revision:
             try:
                 await self._bucket.delete(self.entry.name, self._revision)
-            except Taken:
+            except TakenError:
                 there = await self._bucket.get(self.entry.name)
                 if there is not None and there.value is not None and self._is_ours(there.value):
                     await self._bucket.delete(self.entry.name, there.revision)
