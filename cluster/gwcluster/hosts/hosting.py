@@ -1,0 +1,175 @@
+"""This host as one of several (does): all that the coordinator needs of NATS, from the connection to the leases.
+
+Nothing of it is imported where cluster.yaml has no `hosts`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from gwcluster.config import Config
+from gwcluster.errors import GwclusterError
+from gwcluster.hosts.document import document
+from gwcluster.hosts.door import Answer, Door
+from gwcluster.hosts.incarnation import begin
+from gwcluster.hosts.layout import agree, agreed
+from gwcluster.hosts.leases import Leases, Me
+from gwcluster.hosts.shared_keys import SharedKeys
+from gwcluster.hosts.shared_ledger import SharedLedger
+from gwcluster.hosts.tenure import Crew, Tenure
+from gwcluster.identify.ledger import Ledger
+from gwcluster.log.jetstream.link import Link
+from gwcluster.state_folder import StateFolder
+from gwcluster.wire.requests import Send
+
+CLOSE_S: Final = 2.0
+
+log = logging.getLogger(__name__)
+
+
+class Hosting:
+    """The host's connection to NATS and what hangs on it. Use `joined`.
+
+    Attributes:
+        ledger: of all hosts.
+        keys: of all hosts' permits.
+    """
+
+    def __init__(self, config: Config, link: Link, me: Me, local: Ledger, *, clock: Callable[[], float]) -> None:
+        """Use `joined`."""
+        assert config.hosts is not None, "nobody asks for NATS on a single host"
+        self._config = config
+        self._login = config.hosts.login
+        self._lease_s = config.hosts.lease_s
+        self._link = link
+        self._me = me
+        self._clock = clock
+        self._leases: Leases | None = None
+        self._tenure: Tenure | None = None
+        self._door: Door | None = None
+        self.limit: Callable[[], int] = lambda: 0
+        self.others_spent: Callable[[int], None] = lambda _: None
+        self.wake: Callable[[], None] = lambda: None
+        self.ledger = SharedLedger(
+            link.client,
+            cluster=config.name,
+            host=me.name,
+            incarnation=me.incarnation,
+            local=local,
+            clock=time.time,
+            limit=lambda: self.limit(),
+            others_spent=lambda count: self.others_spent(count),
+        )
+        self.keys = SharedKeys(
+            link.client,
+            cluster=config.name,
+            owner=f"{me.name}.{me.incarnation}",
+            ledger=self.ledger,
+            clock=time.monotonic,
+            wake=lambda: self.wake(),
+        )
+
+    async def shards(self) -> int | None:
+        """Return the shard count that the hosts agreed upon, None if nobody has said one yet.
+
+        Raises:
+            HostsError: JetStream doesn't answer.
+        """
+        found = await agreed(self._link.client, cluster=self._config.name)
+        return None if found is None else found.shards
+
+    async def agree(self, shards: int) -> None:
+        """Agree with the other hosts on a shard count.
+
+        Raises:
+            LayoutError: they have another one.
+            HostsError: JetStream doesn't answer.
+        """
+        await agree(self._link.client, cluster=self._config.name, host=self._me.name, shards=shards)
+
+    async def employ(self, crew: Crew, ids: Sequence[int], send: Callable[[Send, Answer], None]) -> None:
+        """Enter the hosts, with a crew that runs what leases it gets from `run` on.
+
+        Args:
+            crew: all shards are away.
+            ids: all shards that the hosts run.
+            send: has a payload that another host passes on sent by a worker of this one.
+
+        Raises:
+            HostsError: another host of this name runs, or JetStream doesn't answer.
+        """
+        self._leases = Leases(
+            self._link.client,
+            cluster=self._config.name,
+            me=self._me,
+            shards=ids,
+            lease_s=self._lease_s,
+            clock=self._clock,
+            tell=lambda told: tenure.heard(told),
+        )
+        tenure = self._tenure = Tenure(self._leases, crew, lease_s=self._lease_s)
+        self._door = Door(self._link.client, cluster=self._config.name, host=self._me.name, send=send)
+        await self.keys.join()
+        await self._leases.join()
+        await self._door.open()
+
+    async def run(self) -> None:
+        """Hold leases, take and return permits, and keep the ledger, until cancelled."""
+        assert self._leases is not None, "run before employed"
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.ledger.run())
+            tasks.create_task(self.keys.run())
+            tasks.create_task(self._leases.run())
+
+    def step(self) -> None:
+        """Bring what runs in line with the leases."""
+        assert self._tenure is not None, "asked before employed"
+        self._tenure.step()
+
+    def job(self, shard: int) -> dict[str, Any]:
+        """Return what a worker's job says of hosts: where the log is, and how long the shard is ours."""
+        assert self._tenure is not None, "asked before employed"
+        stop_at = self._tenure.stop_at(shard)
+        return {
+            "nats": {"login": self._login.document(), "name": self._config.name, "host": self._me.name},
+            "stop_at": 0.0 if stop_at is None else stop_at,
+        }
+
+    def pass_on(self, shard: int, payload: object, ttl_s: float | None, answer: Answer) -> bool:
+        """Have the host that runs a shard send a payload; False: none does at present."""
+        holder = self._holder(shard)
+        if self._door is None or holder in {None, self._me.name}:
+            return False
+        ask = Send(None, payload, shard, None, ttl_s)
+        self._door.pass_on(holder, ask, wait_s=SEND_S if ttl_s is None else ttl_s, answer=answer)
+        return True
+
+    def _holder(self, shard: int) -> str | None:
+        return None if self._leases is None else self._leases.holder(shard)
+
+    def drain(self) -> None:
+        """Hand all shards to other hosts, one after the other."""
+        assert self._leases is not None, "asked before employed"
+        log.warning("this host is being drained: its shards go to other hosts, and it takes no new ones")
+        self._leases.drain()
+
+    @property
+    def status(self) -> dict[str, Any] | None:
+        """The `hosts` of the status document, None while this host isn't one of them yet."""
+        return None if self._leases is None else document(self._leases.snapshot())
+
+    async def close(self) -> None:
+        """Let other hosts have the shards at once; every worker has ended."""
+        if self._door is not None:
+            self._door.close()
+        if self._leases is not None:
+            await self._leases.close(within_s=CLOSE_S)
+        await self.keys.close(within_s=CLOSE_S)
+        await self.ledger.close(within_s=CLOSE_S)
+        await self._link.close()
