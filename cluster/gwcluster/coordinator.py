@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
 import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import aiohttp
 
@@ -43,8 +44,12 @@ from gwcluster.state_folder import StateFolder
 from gwcluster.supervise.commands import Commands
 from gwcluster.supervise.crew import Crew
 from gwcluster.supervise.supervisor import Supervisor
+from gwcluster.wire.control import Job
 from gwcluster.wire.exits import Exit
 from gwcluster.wire.notices import BEACON_INTERVAL_S, ShardState
+
+if TYPE_CHECKING:
+    from gwcluster.hosts.hosting import Hosting
 
 LOOK_FOR_KEYS_S: Final = 2.0
 """Between two looks at the folder of clients' keys."""
@@ -99,6 +104,7 @@ class Cluster:
         self._reloaded_at: float | None = None
         self._refused: str | None = None
         self._limits: Limits | None = None
+        self._hosting_now: Hosting | None = None
         self._about = Run(config.name, version("gwcluster"), os.getpid(), means.wall())
 
     def stop(self) -> None:
@@ -167,8 +173,9 @@ class Cluster:
                         self._means.attended(self.sight),
                         rest_session() as rest,
                         self._watched_keys(fanin),
+                        self._hosting(state, ledger) as hosting,
                     ):
-                        return await self._run(state, ledger, fanin, control, rest)
+                        return await self._run(state, ledger, fanin, control, rest, hosting)
                 finally:
                     await desk.close()
             finally:
@@ -185,6 +192,7 @@ class Cluster:
             identifies=None
             if self.crew is None
             else left(self.crew.permits.gate.budget, self._means.monotonic(), now),
+            hosts=None if self._hosting_now is None else self._hosting_now.status,
             news=News(
                 self._reloaded_at,
                 None if self.crew is None else self.crew.rolling,
@@ -199,6 +207,13 @@ class Cluster:
             return sight(None, None, refused=self._refused, stopping=stopping)
         refused = self._refused or crew.supervisor.refused
         return sight(crew.board, crew.permits.gate, refused=refused, stopping=stopping)
+
+    def _hosting(
+        self, state: StateFolder, ledger: Ledger
+    ) -> contextlib.AbstractAsyncContextManager[Hosting | None]:
+        """Be one of several hosts as long as the block runs, if there are several."""
+        join = self._means.hosting
+        return contextlib.nullcontext() if join is None else join(state, ledger)
 
     @contextlib.asynccontextmanager
     async def _http(self) -> AsyncIterator[None]:
@@ -220,10 +235,21 @@ class Cluster:
         fanin: Fanin,
         control: ControlLoop,
         rest: aiohttp.ClientSession,
+        hosting: Hosting | None,
     ) -> Exit:
+        config, sessions = self.config, {}
+        if hosting is not None:
+            ledger = hosting.ledger
+            config = _with_shards(config, await hosting.shards())
         known = ledger.known
-        sessions = {} if self._fresh else look(state.shards, token=self._token, now=self._means.wall())
-        start = resuming(self.config, sessions, known)
+        if not self._fresh:
+            now = self._means.wall()
+            sessions = (
+                look(state.shards, token=self._token, now=now)
+                if hosting is None
+                else await hosting.sessions(self._token)
+            )
+        start = resuming(config, sessions, known)
         info: GatewayInfo | None = None
         if start is not None and known is not None:
             could = len(start.resumable), len(start.ids)
@@ -235,7 +261,9 @@ class Cluster:
                 self._refused = None if answer is None else answer.reason
                 return Exit.DONE if answer is None else Exit.REFUSED
             info = answer
-            start = beginning(self.config, sessions, known, info)
+            start = beginning(config, sessions, known, info)
+        if hosting is not None:
+            await hosting.agree(start.shards)
         check_open_files(len(start.ids), self._means.open_files)
         limits = self._limits = self._make_limits(ledger, start)
         if info is not None:
@@ -243,12 +271,14 @@ class Cluster:
             if self._fresh and (given_up := forget_all(state.shards)):
                 log.warning("--fresh: %d saved sessions are given up", given_up)
         self._shards = start.shards
-        crew = self.crew = self._assemble(state, ledger, fanin, start, limits)
+        crew = self.crew = self._assemble(state, ledger, fanin, start, limits, hosting)
         control.commands, control.ids = crew.commands, crew.board.views.keys()
         self.operations.hands = crew
         limits.stranded = lambda: crew.grapevine.stranded
         if info is not None:
             self._answered(crew, limits, info)
+        if hosting is not None:
+            await self._join(hosting, crew, start)
         if self._stop.is_set():
             crew.drain()
         async with asyncio.TaskGroup() as tasks:
@@ -258,11 +288,32 @@ class Cluster:
                 tasks.create_task(self._keep_asking(crew, limits, rest, ledger)),
                 tasks.create_task(self._keep_weighing(crew.board)),
             ]
+            if hosting is not None:
+                background.append(tasks.create_task(hosting.run()))
             try:
                 return await crew.run()
             finally:
                 for task in background:
                     task.cancel()
+
+    async def _join(self, hosting: Hosting, crew: Crew, start: Start) -> None:
+        """Have the crew run the shards that are this host's, and none before it is told so."""
+        commands, gate = crew.commands, crew.permits.gate
+        assert commands is not None, "assembled with it"
+        hosting.limit = lambda: gate.budget.total - gate.budget.reserve
+        hosting.others_spent = gate.others_spent
+        hosting.wake = crew.wake
+        commands.pass_on = hosting.pass_on
+        crew.before_pass = hosting.step
+        await hosting.employ(
+            crew,
+            start.ids,
+            lambda ask, answer: commands.send(
+                ask.payload, answer=answer, shard=ask.shard, ttl_s=ask.ttl_s, passed_on=True
+            ),
+        )
+        self.operations.emptied = hosting.drain
+        self._hosting_now = hosting
 
     def _make_limits(self, ledger: Ledger, start: Start) -> Limits:
         return Limits(
@@ -277,11 +328,18 @@ class Cluster:
         )
 
     def _assemble(
-        self, state: StateFolder, ledger: Ledger, fanin: Fanin, start: Start, limits: Limits
+        self,
+        state: StateFolder,
+        ledger: Ledger,
+        fanin: Fanin,
+        start: Start,
+        limits: Limits,
+        hosting: Hosting | None,
     ) -> Crew:
         config = self.config
         count, ids = start.shards, start.ids
-        board = Board(ids, self._means.wall(), clock=self._means.monotonic)
+        away = () if hosting is None else ids
+        board = Board(ids, self._means.wall(), clock=self._means.monotonic, away=away)
         supervisor = Supervisor(
             ids,
             restarts=config.supervision.restarts,
@@ -289,12 +347,13 @@ class Cluster:
             now=self._means.monotonic(),
             jitter=self._means.jitter,
             later=start.identifying,
+            away=away,
         )
         crew = Crew(
             board=board,
             supervisor=supervisor,
             herald=Herald(fanin, state, count, ids[0], config.log.retention),
-            job=lambda shard: job_of(self.config, state, shard, count, self._url),
+            job=lambda shard: self._job(state, shard, count, hosting),
             nursery=self._means.nursery,
             clock=self._means.monotonic,
             wall=self._means.wall,
@@ -306,6 +365,7 @@ class Cluster:
             tell=crew.tell,
             clock=self._means.monotonic,
             wall=self._means.wall,
+            keys=None if hosting is None else hosting.keys,
         )
         crew.on_change = self.operations.changed
         crew.advise = lambda refused: advice(refused.code, count, limits.recommended)
@@ -317,6 +377,10 @@ class Cluster:
             later=asyncio.get_running_loop().call_later,
         )
         return crew
+
+    def _job(self, state: StateFolder, shard: int, count: int, hosting: Hosting | None) -> Job:
+        job = job_of(self.config, state, shard, count, self._url)
+        return job if hosting is None else dataclasses.replace(job, **hosting.job(shard))
 
     async def _ask(self, rest: aiohttp.ClientSession, ledger: Ledger) -> GatewayInfo | Refused:
         return await ask_until_answered(
@@ -411,6 +475,13 @@ class Cluster:
         finally:
             answer.cancel()
             stopped.cancel()
+
+
+def _with_shards(config: Config, agreed: int | None) -> Config:
+    """Return the configuration with the shard count of other hosts, if it leaves that open."""
+    if agreed is None or config.shards.count is not None:
+        return config
+    return dataclasses.replace(config, shards=config.shards.model_copy(update={"count": agreed}))
 
 
 def _touch(folders: Sequence[Path], wall: float) -> None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from gwcluster.aside import Aside
@@ -29,6 +30,8 @@ from gwcluster.supervise.nursery_link import Listener, NurseryLink
 from gwcluster.systemd import Systemd, told
 
 if TYPE_CHECKING:
+    from gwcluster.hosts.hosting import Hosting
+    from gwcluster.identify.ledger import Ledger
     from gwcluster.web.server import Web
 
 
@@ -50,6 +53,7 @@ class Means:
         open_files: so many may this process have at once.
         attended: keeps those outside told of what the given look sees, as long as its block runs.
         locks: whose keys are good for what at both; None: everybody may do everything.
+        hosting: joins the other hosts, with a state folder and its ledger; None: there are none.
     """
 
     monotonic: Callable[[], float]
@@ -65,6 +69,7 @@ class Means:
     open_files: int
     attended: Callable[[Callable[[], Sight]], AbstractAsyncContextManager[None]]
     locks: Locks | None = None
+    hosting: Callable[[StateFolder, Ledger], AbstractAsyncContextManager[Hosting]] | None = None
 
 
 def real_means(
@@ -101,7 +106,14 @@ def real_means(
         open_files=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
         attended=lambda look: _attended(config, systemd, look),
         locks=keys,
+        hosting=None if config.hosts is None else partial(_hosting, config),
     )
+
+
+def _hosting(config: Config, state: StateFolder, ledger: Ledger) -> AbstractAsyncContextManager[Hosting]:
+    from gwcluster.hosts.hosting import joined  # whoever runs one host needs no NATS
+
+    return joined(config, state, ledger)
 
 
 @asynccontextmanager

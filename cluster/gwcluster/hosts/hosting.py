@@ -29,6 +29,8 @@ from gwcluster.state_folder import StateFolder
 from gwcluster.wire.requests import Send
 
 CLOSE_S: Final = 2.0
+SEND_S: Final = 60.0
+"""How long a payload may wait for its turn if nobody says; see docs/commands.md."""
 
 log = logging.getLogger(__name__)
 

@@ -67,9 +67,9 @@ class Budget:
         """How many may be granted, 0 or more."""
         return max(0, self.remaining - self.reserve)
 
-    def spent(self) -> Budget:
-        """Return the budget after one identify."""
-        return replace(self, remaining=max(0, self.remaining - 1))
+    def spent(self, count: int = 1) -> Budget:
+        """Return the budget after so many identifies."""
+        return replace(self, remaining=max(0, self.remaining - count))
 
     def refilled(self, limits: Budget, now: float) -> Budget:
         """Return the budget after Discord was asked again and said `limits`.

@@ -155,6 +155,11 @@ class Gate:
         self._hindrance.asked()
         self._hindrance.look(self.budget, self._caution, now)
 
+    def others_spent(self, count: int) -> None:
+        """Other hosts took so many permits; before Discord was asked, its answer will count them."""
+        if self.budget is not UNKNOWN:
+            self.budget = self.budget.spent(count)
+
     def restore(self, last_sent: Mapping[int, float]) -> None:
         """Close keys as if an earlier gate had seen an IDENTIFY of each at these monotonic moments."""
         for key, sent_at in last_sent.items():
