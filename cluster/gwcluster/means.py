@@ -18,6 +18,7 @@ from gwcluster.config.endpoints import http_address
 from gwcluster.curve.door import Locks, locks
 from gwcluster.fanin import Fanin
 from gwcluster.identify.bootstrap import rest_session
+from gwcluster.log import Reader
 from gwcluster.memory import weigh
 from gwcluster.notify import post
 from gwcluster.operations import Operations
@@ -98,7 +99,11 @@ def real_means(
         ),
         aside=Aside().run,
         desk=lambda state, control: Desk(
-            requests.bind, control, lambda: Replays(state.shard), clock=time.monotonic, locks=keys
+            requests.bind,
+            control,
+            lambda: Replays(lambda shard: Reader(state.shard(shard))),
+            clock=time.monotonic,
+            locks=keys,
         ),
         web=lambda operations: _web(config, operations),
         weigh=weigh,

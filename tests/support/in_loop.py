@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from gwcluster.log.session_state import FileSessions
 from gwcluster.log.writer import LogBusy, Writer
 from gwcluster.supervise.nursery_link import Listener, NurseryLink, WorkerLink
 from gwcluster.wire.control import Job, Message
@@ -145,6 +146,7 @@ class InLoopWorker:
         self.drive = Drive(
             job,
             writer=self._writer,
+            sessions=FileSessions(Path(job.folder)),
             disk=disk,
             outlet=self.outlet,
             control=self._control,

@@ -14,7 +14,7 @@ from typing import Any
 import zmq
 
 from gwcluster.client import Connection, connect
-from gwcluster.log import Writer
+from gwcluster.log import Reader, Writer
 from gwcluster.operations import Operations
 from gwcluster.requests.control_loop import ControlLoop
 from gwcluster.requests.desk import Desk
@@ -138,7 +138,12 @@ class SmallCluster:
                 has_worker=lambda _: True,
                 later=loop.call_later,
             )
-            return Desk([self.requests], control, lambda: Replays(self._log), clock=time.monotonic)
+            return Desk(
+                [self.requests],
+                control,
+                lambda: Replays(lambda shard: Reader(self._log(shard))),
+                clock=time.monotonic,
+            )
 
         self._desk = asyncio.run_coroutine_threadsafe(made(), self._loop).result(10)
 

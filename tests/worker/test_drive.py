@@ -17,7 +17,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from gwcluster.log.reader import Reader
-from gwcluster.log.session_state import SavedSession, load, save
+from gwcluster.log.session_state import FileSessions, SavedSession, load, save
 from gwcluster.log.writer import Writer
 from gwcluster.wire.control import AskPermit, Command, Message, Permit, PermitUnused, PermitUsed, StateChanged
 from gwcluster.wire.exits import WorkerExit
@@ -158,6 +158,7 @@ class Rig:
             self.drive = Drive(
                 shard_job,
                 writer=self.writer,
+                sessions=FileSessions(self.folder),
                 disk=self.disk,
                 outlet=self.outlet,
                 control=self.control,

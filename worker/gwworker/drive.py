@@ -14,8 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from gwcluster.log.session_state import load
-from gwcluster.log.writer import Writer
+from gwcluster.log.interface import HOLD_BYTES, LogWriter, SessionStore
 from gwcluster.wire import control as c
 from gwcluster.wire.exits import WorkerExit
 from gwworker import guilds
@@ -52,6 +51,8 @@ PACE_BYTES: Final = 1 << 20
 in the fan-in's queue, and the rest of it would have to be fetched from the log."""
 
 PACE_S: Final = 0.001
+HOLD_S: Final = 0.05
+"""How often to look whether a log that doesn't answer does again."""
 
 _CLOSING: Final = Phase.CLOSING  # looked up once, for every message asks
 _LIVE: Final = Phase.LIVE
@@ -64,6 +65,7 @@ class Drive:
     """One shard: its session machine, its connection, its outlet and its line to the coordinator.
 
     Args:
+        sessions: where the session is kept from one worker to the next.
         disk: that of the log.
         jitter: returns a number from 0 up to 1, uniformly.
         clock: the loop's monotonic seconds, of this very moment: a loop's own may be of its last wake-up.
@@ -75,7 +77,8 @@ class Drive:
         self,
         job: c.Job,
         *,
-        writer: Writer,
+        writer: LogWriter,
+        sessions: SessionStore,
         disk: Disk,
         outlet: Outlet,
         control: Control,
@@ -94,7 +97,7 @@ class Drive:
         self._loop = asyncio.get_running_loop()
         self._clock = clock
         with disk:
-            saved = load(Path(job.folder))
+            saved = sessions.load()
         self._session = Session(
             number=max(writer.session, saved.session if saved else 0),
             known=resumable(saved, job, writer.session) if saved else None,
@@ -108,6 +111,7 @@ class Drive:
             job,
             standing=self._standing,
             writer=writer,
+            sessions=sessions,
             disk=disk,
             outlet=outlet,
             control=control,
@@ -231,14 +235,16 @@ class Drive:
             self._stepped = False
             self._rearm()
         waiting = self._outlet.waiting
-        if waiting > PACE_BYTES and link is line.link:
+        if (waiting > PACE_BYTES or self._writer.waiting > HOLD_BYTES) and link is line.link:
             link.pause()
             self._loop.call_later(PACE_S, self._pace, link, waiting)
 
     def _pace(self, link: GatewayLink, before: int) -> None:
-        """Read on once the coordinator has caught up, or as soon as it does not read."""
+        """Read on once the log takes it, and the coordinator has caught up or does not read."""
         waiting = self._outlet.waiting
-        if PACE_BYTES < waiting < before:
+        if self._writer.waiting > HOLD_BYTES:
+            self._loop.call_later(HOLD_S, self._pace, link, waiting)
+        elif PACE_BYTES < waiting < before:
             self._loop.call_later(PACE_S, self._pace, link, waiting)
         else:
             link.resume()

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Final, Protocol
 
-from gwcluster.log.writer import Writer
+from gwcluster.log.interface import LogWriter
 from gwcluster.wire.control import Message, Pulse
 from gwcluster.wire.notices import BEACON_INTERVAL_S
 from gwworker.clocks import Clocks
@@ -62,7 +62,7 @@ class Housekeeping:
         self,
         drive: Shard,
         *,
-        writer: Writer,
+        writer: LogWriter,
         disk: Disk,
         outlet: Rooms,
         unpushed: Callable[[], int],

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
-from gwcluster.log.writer import Writer
+from gwcluster.log.interface import Frames, LogWriter
 from gwcluster.wire.control import Job
 from gwcluster.wire.events import header_encoder, topic
 from gwcluster.wire.notices import BEACON, beacon
@@ -28,7 +30,7 @@ class Outlet:
     """
 
     def __init__(
-        self, job: Job, writer: Writer, fanin: Fanin, *, disk: Disk, wall: Callable[[], float]
+        self, job: Job, writer: LogWriter, fanin: Fanin, *, disk: Disk, wall: Callable[[], float]
     ) -> None:
         self.events = 0
         self._writer = writer
@@ -37,9 +39,13 @@ class Outlet:
         self._wall = wall
         self._include = None if job.include is None else frozenset(job.include)
         self._exclude = frozenset(job.exclude)
-        self._staged: list[tuple[bytes, bytes, bytes]] = []
+        self._staged: list[Frames] = []
         self._staged_bytes = 0
         self._dropped: tuple[int, int] | None = None
+        self._writing = False
+        self._thens: deque[Callable[[], None]] = deque()
+        self._counts = 0
+        self._beacon_waits = False
         self._beacon_topic = topic(BEACON, job.shard)
         self._beacon_header = header_encoder(job.shard, job.shards, writer.epoch)
 
@@ -63,14 +69,37 @@ class Outlet:
             self.flush()
 
     def flush(self) -> None:
-        """Write what is staged to the log, then push it."""
-        if not self._staged:
+        """Write what is staged to the log; it is pushed once it counts."""
+        staged = self._staged
+        if not staged:
             return
-        with self._disk:
-            self._writer.flush()
-        self._fanin.push(self._staged)
-        self._staged.clear()
+        self._staged = []
         self._staged_bytes = 0
+        self._write(partial(self._fanin.push, staged))
+
+    def after(self, then: Callable[[], None]) -> None:
+        """Write what is staged, and call `then` once all of it counts and is pushed."""
+        self.flush()
+        if self._writer.waiting:
+            self._write(then)
+        else:
+            then()
+
+    def _write(self, then: Callable[[], None]) -> None:
+        self._thens.append(then)
+        self._writing = True
+        with self._disk:
+            self._writer.flush(self._counted)
+        self._writing = False
+        while self._counts:
+            self._counts -= 1
+            self._thens.popleft()()
+
+    def _counted(self) -> None:
+        if self._writing:  # another thread may be standing in for this one until it has left the disk
+            self._counts += 1
+        else:
+            self._thens.popleft()()
 
     @property
     def waiting(self) -> int:
@@ -98,9 +127,18 @@ class Outlet:
                 self._writer.flush()
 
     def beacon(self, session: int) -> None:
-        """Publish the last offset of each name, behind all that is staged; it is no event and not logged."""
-        self.flush()
+        """Publish the last offset of each name, behind all that is staged; it is no event and not logged.
+
+        While one waits for the log, another would say no more.
+        """
+        if self._beacon_waits:
+            return
+        self._beacon_waits = True
         last = max(self._writer.next_offset - 1, 0)
         header = self._beacon_header(last, None, session, None, self._wall())
         payload = beacon(self._writer.last_offsets, self._writer.floor)
-        self._fanin.push([(self._beacon_topic, header, payload)])
+        self.after(partial(self._push_beacon, (self._beacon_topic, header, payload)))
+
+    def _push_beacon(self, frames: Frames) -> None:
+        self._beacon_waits = False
+        self._fanin.push([frames])

@@ -6,12 +6,12 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
+from functools import partial
 from typing import Any, assert_never
 
 from gwcluster.errors import LogError
-from gwcluster.log.session_state import SavedSession, forget, save
-from gwcluster.log.writer import Writer
+from gwcluster.log.interface import LogWriter, SessionStore
+from gwcluster.log.session_state import SavedSession
 from gwcluster.wire import control as c
 from gwcluster.wire.exits import WorkerExit
 from gwcluster.wire.notices import SESSION_LOST, SHARD_STATE, session_lost, shard_state
@@ -35,6 +35,7 @@ class Performer:
         job: of the worker.
         standing: where the session machine stands.
         writer: of the shard's log; asked how far it is.
+        sessions: where the session is kept for the next worker.
         disk: that of the log.
         outlet: takes dispatches and notices.
         control: to the coordinator.
@@ -55,7 +56,8 @@ class Performer:
         job: c.Job,
         *,
         standing: Standing,
-        writer: Writer,
+        writer: LogWriter,
+        sessions: SessionStore,
         disk: Disk,
         outlet: Outlet,
         control: Control,
@@ -68,7 +70,7 @@ class Performer:
         self.resumes = 0
         self.identifies = 0
         self.saved = saved
-        self._folder = Path(job.folder)
+        self._sessions = sessions
         self._standing = standing
         self._writer = writer
         self._disk = disk
@@ -149,9 +151,9 @@ class Performer:
             self.saved = saved_session(self.job, effect) if isinstance(effect, do.Remember) else None
             with self._disk:
                 if self.saved is not None:
-                    save(self._folder, self.saved)
+                    self._sessions.save(self.saved)
                 else:
-                    forget(self._folder)
+                    self._sessions.forget()
         except LogError as error:
             log.error("the session can't be kept for a restart: %s", error)
 
@@ -161,7 +163,7 @@ class Performer:
             return
         try:
             with self._disk:
-                save(self._folder, self.saved)
+                self._sessions.save(self.saved)
         except LogError as error:
             log.error("the session can't be kept for a restart: %s", error)
 
@@ -176,12 +178,14 @@ class Performer:
     def _report(self, report: do.Report) -> None:
         said = shard_state(self.job.shard, report.state, report.reason)
         self._outlet.notice(SHARD_STATE, said, self._standing.number)
-        self._outlet.flush()  # before it is told: who hears that a session is live must find it in the log
-        self._control.tell(c.StateChanged(report.state, report.reason, self._writer.degraded))
+        self._outlet.after(partial(self._tell, report))  # who hears that it is live must find it in the log
         if self._standing.phase is Phase.LIVE:
             asyncio.get_running_loop().call_soon(self.beacon)
         if self._standing.phase is Phase.STOPPED:
             self._finish(WorkerExit.DONE)
+
+    def _tell(self, report: do.Report) -> None:
+        self._control.tell(c.StateChanged(report.state, report.reason, self._writer.degraded))
 
     def beacon(self) -> None:
         """Publish a beacon."""

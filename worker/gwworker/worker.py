@@ -11,15 +11,17 @@ import signal
 import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import uvloop
 
+from gwcluster.log.interface import LogWriter, SessionStore
+from gwcluster.log.session_state import FileSessions
 from gwcluster.log.writer import LogBusy, Writer
 from gwcluster.wire.control import Job, Leased, Message, Pulse
 from gwcluster.wire.exits import WorkerExit
@@ -124,14 +126,16 @@ class Worker:
         await control.attach(end)
         async with asyncio.timeout(JOB_S):
             job = await self._job
-        writer = await _open_log(job, disk)
-        if writer is None:
+        opened = await _open_log(job, disk, self._fenced)
+        if opened is None:
             return WorkerExit.BUSY
+        writer = opened.writer
         fanin = self._fanin = Fanin(job.fanin.removeprefix("ipc://"))
         outlet = Outlet(job, writer, fanin, disk=disk, wall=time.time)
         drive = Drive(
             job,
             writer=writer,
+            sessions=opened.sessions,
             disk=disk,
             outlet=outlet,
             control=control,
@@ -164,8 +168,10 @@ class Worker:
             drive.link.abort()
         outlet.flush()
         drive.keep()
+        await writer.finish()
         with disk:
             writer.close()
+        await opened.leave()
         await fanin.close()
         return status
 
@@ -211,6 +217,12 @@ class Worker:
         log.error("leaving: this host's lease on the shard was not renewed in time")
         self._means.leave(WorkerExit.UNLEASED)
 
+    def _fenced(self, why: str) -> None:
+        """Leave at once: another worker writes the shard's log, and it resumes the session."""
+        if not self._finished.done():
+            log.error("leaving: %s", why)
+            self._means.leave(WorkerExit.FENCED)
+
     def _orphaned(self, why: str) -> None:
         """Leave at once and leave the session as it is: every record is written, a successor resumes."""
         if not self._finished.done():
@@ -230,7 +242,30 @@ def _boot_time() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-async def _open_log(job: Job, disk: Disk) -> Writer | None:
+async def _nothing() -> None:
+    """Leave no connection: there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A shard's log, what is kept beside it, and how to leave what it is kept in."""
+
+    writer: LogWriter
+    sessions: SessionStore
+    leave: Callable[[], Awaitable[None]] = _nothing
+
+
+async def _open_log(job: Job, disk: Disk, fenced: Callable[[str], None]) -> Opened | None:
+    try:
+        if job.nats is not None:
+            return await _open_jetstream(job, job.nats, fenced)
+        return Opened(await _open_files(job, disk), FileSessions(Path(job.folder)))
+    except LogBusy as error:
+        log.error("another process writes this shard's log: %s", error)
+        return None
+
+
+async def _open_files(job: Job, disk: Disk) -> Writer:
     deadline = time.monotonic() + BUSY_S
     while True:
         try:
@@ -244,8 +279,26 @@ async def _open_log(job: Job, disk: Disk) -> Writer | None:
                     new_epoch=lambda: secrets.token_hex(8),
                     wall=time.time,
                 )
-        except LogBusy as error:
+        except LogBusy:
             if time.monotonic() >= deadline:
-                log.error("another process writes this shard's log: %s", error)
-                return None
+                raise
         await asyncio.sleep(0.02)
+
+
+async def _open_jetstream(job: Job, nats: dict[str, Any], fenced: Callable[[str], None]) -> Opened:
+    from gwcluster.log.jetstream.opening import Taking, take
+
+    log = await take(
+        Taking(
+            nats,
+            shard=job.shard,
+            shards=job.shards,
+            retention_bytes=job.retention_bytes,
+            retention_age_s=job.retention_age_s,
+        ),
+        fenced=fenced,
+        new_id=lambda: secrets.token_hex(8),
+        clock=time.monotonic,
+        wall=time.time,
+    )
+    return Opened(log.writer, log.sessions, log.leave)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -12,8 +13,9 @@ from gwcluster.errors import LogError
 from gwcluster.identify.gateway_info import GatewayInfo
 from gwcluster.identify.known import Known
 from gwcluster.identify.start import Start, StartError, check_recommendation, shard_ids
+from gwcluster.log.interface import LogReader, SessionStore
 from gwcluster.log.reader import Reader
-from gwcluster.log.session_state import SavedSession, alive_at, forget, load, token_digest
+from gwcluster.log.session_state import FileSessions, SavedSession, alive_at, token_digest
 
 FRESH_S: Final = 600.0
 """Age up to which a RESUME is expected to succeed. Discord says only "a few minutes"; after it a start counts
@@ -24,22 +26,49 @@ Sessions = Mapping[int, SavedSession]
 """By shard: saved sessions of one bot that are fresh and whose logs are there, whatever they were for."""
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What may be there of a shard.
+
+    Attributes:
+        alive_at: Unix second at which its session was last known to be alive.
+        sessions: keeps the session.
+        log: reads its log.
+    """
+
+    shard: int
+    alive_at: float
+    sessions: SessionStore
+    log: LogReader
+
+
+def kept_in(folder: Path) -> Iterator[Kept]:
+    """Iterate over what there is in the folder of all shards."""
+    for shard, path in _shard_folders(folder):
+        if (seen_at := alive_at(path)) is not None:
+            yield Kept(shard, seen_at, FileSessions(path), Reader(path))
+
+
 def look(folder: Path, *, token: str, now: float) -> Sessions:
-    """Look into the folder of all shards at Unix second `now`; nothing is changed.
+    """Return what `fresh` finds in the folder of all shards."""
+    return fresh(kept_in(folder), token=token, now=now)
+
+
+def fresh(kept: Iterable[Kept], *, token: str, now: float) -> Sessions:
+    """Look at what is kept, at Unix second `now`; nothing is changed.
 
     The session's number isn't compared with the log's, as that takes reading the log: a worker does it.
     """
     found: dict[int, SavedSession] = {}
-    for shard, path in _shard_folders(folder):
-        seen_at = alive_at(path)
-        if seen_at is None or abs(now - seen_at) > FRESH_S:
+    for each in kept:
+        if abs(now - each.alive_at) > FRESH_S:
             continue
-        saved = load(path)
+        saved = each.sessions.load()
         if saved is None or saved.token_digest != token_digest(token):
             continue
         with contextlib.suppress(LogError):
-            if Reader(path).epoch:
-                found[shard] = saved
+            if each.log.epoch:
+                found[each.shard] = saved
     return found
 
 
@@ -95,9 +124,9 @@ def forget_all(folder: Path) -> int:
     Raises:
         LogError: the disk refuses.
     """
-    found = [path for _, path in _shard_folders(folder) if alive_at(path) is not None]
-    for path in found:
-        forget(path)
+    found = list(kept_in(folder))
+    for each in found:
+        each.sessions.forget()
     return len(found)
 
 

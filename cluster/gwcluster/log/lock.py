@@ -13,12 +13,12 @@ class LogBusy(LogError):  # noqa: N818 - a state of affairs, not a mistake
     """Another process writes this log.
 
     Attributes:
-        folder: the log's folder.
+        where: the log's folder, or what it is kept in elsewhere.
     """
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(f"another process writes the log in {folder}")
-        self.folder = folder
+    def __init__(self, where: Path | str) -> None:
+        super().__init__(f"another process writes the log in {where}")
+        self.where = where
 
 
 def take_folder(folder: Path) -> int:

@@ -10,14 +10,12 @@ from typing import Final
 from gwcluster.errors import LogError
 from gwcluster.log.backlog import Backlog
 from gwcluster.log.chain import Chain
+from gwcluster.log.interface import Received
 from gwcluster.log.record import CLOSED, NO_SEQ, Scan, encode, encode_hole
 from gwcluster.log.state import State
 from gwcluster.log.tail import NO_ROOM
 
 RETRY_AFTER_S: Final = 1.0
-
-Received = tuple[int, int | None]
-"""A session, and the last seq that was received in it."""
 
 _log = logging.getLogger(__name__)
 

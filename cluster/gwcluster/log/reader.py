@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Final
 
 from gwcluster.errors import LogError
+from gwcluster.log.filling import Filling, Passed, Step
 from gwcluster.log.page import Expired, Hole, NoLog, Page, Record
 from gwcluster.log.segments import MAX_OFFSET, segment_paths
-from gwcluster.log.survey import Passed, Step, Survey, following_offset
+from gwcluster.log.survey import Survey, following_offset
 
 LOOK_BYTES: Final = 8 << 20
 """A question ends behind so much that was read, so that none takes long; a little more where it has to."""
@@ -115,17 +116,13 @@ class Reader:
         oldest, newest = self._oldest(listed, epoch), self._newest(listed, epoch)
         if after is not None and after + 1 < oldest:
             raise Expired(after, oldest)
-        filling = _Filling(oldest if after is None else after + 1, limit, max_bytes, len(f".{shard}."))
+        filling = Filling(oldest if after is None else after + 1, limit, max_bytes, len(f".{shard}."))
         wanted = None if names is None else frozenset(name.encode() for name in names)
         if newest is not None and filling.position <= newest and limit > 0:
             for step in self._steps(listed, epoch, filling.position, wanted):
                 if not filling.take(step):
                     break
-        last = filling.position - 1 if filling.position > 0 else None
-        if filling.records and last is not None and newest is not None:
-            newest = max(newest, last)  # it has grown meanwhile
-        more = newest is not None and (last is None or last < newest)
-        return Page(epoch, filling.records, filling.holes, last, more, oldest, newest)
+        return filling.page(epoch, oldest, newest)
 
     def _steps(
         self, listed: list[Survey], epoch: str, position: int, names: frozenset[bytes] | None
@@ -205,38 +202,6 @@ class Reader:
 
     def _following(self, listed: list[Survey], epoch: str, at: int) -> int | None:
         return next((i for i in range(at + 1, len(listed)) if _belongs(listed[i], epoch)), None)
-
-
-class _Filling:
-    """A page that is being filled; `position` is the offset that comes next."""
-
-    def __init__(self, position: int, limit: int, max_bytes: int, topic_bytes: int) -> None:
-        self.position = position
-        self.records: list[Record] = []
-        self.holes: list[tuple[int, int]] = []
-        self._limit = limit
-        self._room = max_bytes
-        self._topic_bytes = topic_bytes
-
-    def take(self, step: Step) -> bool:
-        """Take a step; say whether another may come."""
-        match step:
-            case Passed():
-                self.position = step.next
-            case Hole():
-                if self.holes and self.holes[-1][1] + 1 == step.first and self.position == step.first:
-                    step = Hole(self.holes.pop()[0], step.last)
-                self.holes.append((step.first, step.last))
-                self.position = step.last + 1
-            case Record():
-                self.position = step.offset
-                self._room -= len(step.name) + self._topic_bytes + len(step.header) + len(step.payload)
-                if self._room < 0 and self.records:
-                    return False
-                self.records.append(step)
-                self.position += 1
-                return len(self.records) < self._limit
-        return True
 
 
 def _belongs(survey: Survey, epoch: str) -> bool:

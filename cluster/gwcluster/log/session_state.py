@@ -59,6 +59,25 @@ class SavedSession:
         )
 
 
+class FileSessions:
+    """Keeps the session in `folder`, beside the log that is there."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def save(self, saved: SavedSession) -> None:
+        """See `save`."""
+        save(self._folder, saved)
+
+    def load(self) -> SavedSession | None:
+        """See `load`."""
+        return load(self._folder)
+
+    def forget(self) -> None:
+        """See `forget`."""
+        forget(self._folder)
+
+
 def token_digest(token: str) -> str:
     """Return a fingerprint that tells tokens apart and gives nothing of them away."""
     return hashlib.sha256(b"gwcluster session " + token.encode()).hexdigest()[:16]
@@ -70,13 +89,11 @@ def save(folder: Path, saved: SavedSession) -> None:
     Raises:
         LogError: the disk refuses; what was saved before is still there.
     """
-    body = asdict(saved)
-    document = {"format": FORMAT, "crc32": _check(body), "session": body}
     unfinished = folder / f"{FILE_NAME}.tmp"
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
         with os.fdopen(os.open(unfinished, flags, 0o600), "wb") as file:
-            file.write(json.dumps(document, indent=1).encode())
+            file.write(encode_session(saved))
             file.flush()
             os.fsync(file.fileno())
         unfinished.rename(folder / FILE_NAME)
@@ -91,7 +108,7 @@ def load(folder: Path) -> SavedSession | None:
     try:
         with path.open("rb") as file:
             data = file.read(_MAX_BYTES + 1)
-        return _decode(data)
+        return decode_session(data)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError) as error:
@@ -129,7 +146,18 @@ def forget(folder: Path) -> None:
         raise LogError(f"can't forget the session in {folder}: {error}") from error
 
 
-def _decode(data: bytes) -> SavedSession:
+def encode_session(saved: SavedSession) -> bytes:
+    """Return a session as it is kept."""
+    body = asdict(saved)
+    return json.dumps({"format": FORMAT, "crc32": _check(body), "session": body}, indent=1).encode()
+
+
+def decode_session(data: bytes) -> SavedSession:
+    """Return a session that was kept.
+
+    Raises:
+        ValueError: it can't be trusted; its message shows nothing of the session.
+    """
     if len(data) > _MAX_BYTES:
         raise ValueError(f"larger than {_MAX_BYTES} bytes")
     try:

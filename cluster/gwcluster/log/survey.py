@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from gwcluster.errors import LogError
+from gwcluster.log.filling import Passed, Step
 from gwcluster.log.index import Index, Walk
 from gwcluster.log.page import Hole, Record
 from gwcluster.log.record import EVENT, FIXED, PREFIX, Ending, Entry, entry_at
@@ -20,16 +20,6 @@ from gwcluster.log.state import State, decode_start
 _AT_FIRST: Final = 64 << 10
 _AT_ONCE: Final = 1 << 20
 _HEAD_BYTES: Final = PREFIX.size + FIXED.size
-
-
-@dataclass(frozen=True, slots=True)
-class Passed:
-    """Everything before offset `next` has been looked at."""
-
-    next: int
-
-
-Step = Record | Hole | Passed
 
 
 class Survey:

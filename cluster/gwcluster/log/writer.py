@@ -10,8 +10,9 @@ from zlib import crc32
 
 from gwcluster.errors import LogError, quoted
 from gwcluster.log.chain import Chain
+from gwcluster.log.interface import Received
 from gwcluster.log.lock import LogBusy, take_folder
-from gwcluster.log.output import Output, Received
+from gwcluster.log.output import Output
 from gwcluster.log.record import EVENT, FIXED, MARKER, NO_SEQ, PREFIX, encode
 from gwcluster.log.recovery import recover
 from gwcluster.log.state import State
@@ -130,6 +131,11 @@ class Writer:
         return self._output.degraded
 
     @property
+    def waiting(self) -> int:
+        """Bytes that may still come to count: none, as a record that was flushed does."""
+        return 0
+
+    @property
     def moves(self) -> int:
         """How often the log had to go on in another folder, since its own was gone.
 
@@ -206,15 +212,20 @@ class Writer:
         self._staged += encode(MARKER, b"", b"", b"", session, self.next_offset, seq, at)
         self._pending = (session, seq)
 
-    def flush(self) -> None:
+    def flush(self, then: Callable[[], None] | None = None) -> None:
         """Write all that is staged. Never raises for the disk's sake: `degraded` and `seq` tell.
 
         While the disk refuses, what is staged is kept in memory, the oldest of it is forgotten beyond the
         bound, and a flush tries again at most once a second.
+
+        Args:
+            then: called before this returns, whatever the disk said.
         """
         data = b"".join(self._staged)
         self._staged.clear()
         self._output.write(data, self._pending, self.next_offset)
+        if then is not None:
+            then()
 
     def sync(self) -> None:
         """Return when all that was flushed before this call is on the disk. May run in another thread.
@@ -227,6 +238,9 @@ class Writer:
         """Do at Unix second `now` what time asks for; call it about once a minute, or more often."""
         self.flush()
         self._output.tidy(now)
+
+    async def finish(self) -> None:
+        """Return at once: all that was flushed counts."""
 
     def close(self) -> None:
         """Flush, sync, and let go of the log. Closing it again does nothing."""

@@ -10,11 +10,10 @@ import queue
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
 from gwcluster.errors import LogError
-from gwcluster.log import Expired, NoLog, Reader
+from gwcluster.log import Expired, LogReader, NoLog
 from gwcluster.wire.events import topic
 from gwcluster.wire.refusals import Refusal
 from gwcluster.wire.requests import EXPIRED, WRONG_EPOCH, Replay, refused, replayed
@@ -28,7 +27,7 @@ _JOIN_S: Final = 1.0
 log = logging.getLogger(__name__)
 
 
-def replay(reader: Reader, ask: Replay) -> bytes:
+def replay(reader: LogReader, ask: Replay) -> bytes:
     """Return the answer to a replay."""
     try:
         if ask.epoch is not None and (epoch := reader.epoch) != ask.epoch:
@@ -63,12 +62,12 @@ class Replays:
     """The thread that reads logs.
 
     Args:
-        folder: where a shard's log is.
+        reader: returns one of a shard's log.
     """
 
-    def __init__(self, folder: Callable[[int], Path]) -> None:
-        self._folder = folder
-        self._readers: OrderedDict[int, Reader] = OrderedDict()
+    def __init__(self, reader: Callable[[int], LogReader]) -> None:
+        self._open = reader
+        self._readers: OrderedDict[int, LogReader] = OrderedDict()
         self._asked: queue.SimpleQueue[tuple[Replay, Callable[[bytes], None]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="replays", daemon=True)
         self._thread.start()
@@ -93,8 +92,8 @@ class Replays:
                 body = refused(ask.id, Refusal.NOT_READY, said, retry_after_s=RETRY_S)
             answer(body)
 
-    def _reader(self, shard: int) -> Reader:
-        reader = self._readers.pop(shard, None) or Reader(self._folder(shard))
+    def _reader(self, shard: int) -> LogReader:
+        reader = self._readers.pop(shard, None) or self._open(shard)
         self._readers[shard] = reader
         if len(self._readers) > MAX_READERS:
             self._readers.popitem(last=False)

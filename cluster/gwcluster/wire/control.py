@@ -36,6 +36,8 @@ class Job:
         folder: of this shard's log.
         fanin: `ipc://` address of the coordinator's PULL socket.
         retention_bytes, retention_age_s: bounds of the log.
+        nats: where the log is kept if not in `folder`: see `gwcluster.log.jetstream.opening.Taking`; may hold
+            a password.
         stop_at: see `Leased`; None: no other host can take the shard over.
     """
 
@@ -55,6 +57,7 @@ class Job:
     fanin: str
     retention_bytes: int
     retention_age_s: float
+    nats: dict[str, Any] | None = field(default=None, repr=False)
     stop_at: float | None = None
 
 

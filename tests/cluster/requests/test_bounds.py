@@ -13,6 +13,7 @@ import pytest
 import zmq
 import zmq.asyncio
 
+from gwcluster.log import Reader
 from gwcluster.requests.replay import Replays
 from gwcluster.wire.control import CommandDone
 from support.desk_rig import Rig, answer, asked, code, opened, request, until
@@ -116,7 +117,7 @@ def test_a_page_has_at_most_1000_events_and_a_mebibyte_of_frames(tmp_path: Path)
     put(large, *["X"] * 15, payload=BIG)
 
     async def scenario() -> None:
-        async with opened(tmp_path, lambda: Replays(lambda shard: logs / str(shard))) as rig:
+        async with opened(tmp_path, lambda: Replays(lambda shard: Reader(logs / str(shard)))) as rig:
             client = rig.client()
             found = await asked(client, "replay", shard=0)
             assert (len(found["events"]), found["last"], found["more"]) == (1000, 999, True)
@@ -219,7 +220,7 @@ def test_each_error_code_can_be_provoked_and_the_next_request_is_answered(tmp_pa
         old.sync()
 
     async def scenario() -> None:
-        async with opened(tmp_path, lambda: Replays(lambda shard: logs / str(shard))) as rig:
+        async with opened(tmp_path, lambda: Replays(lambda shard: Reader(logs / str(shard)))) as rig:
             client = rig.client()
             found = await PROVOKED[name](rig, client)
             assert (code(found), found["id"], found["v"]) == (name, 7, 1)

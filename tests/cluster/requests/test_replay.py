@@ -156,7 +156,7 @@ def test_a_shard_without_a_log_is_not_ready(tmp_path: Path) -> None:
 def test_each_shards_log_is_read_in_a_thread_of_its_own(tmp_path: Path) -> None:
     writer = open_log(tmp_path / "3")
     put(writer, "A")
-    replays = Replays(lambda shard: tmp_path / str(shard))
+    replays = Replays(lambda shard: Reader(tmp_path / str(shard)))
     answers: list[tuple[dict[str, Any], str]] = []
     done = threading.Semaphore(0)
 
@@ -177,7 +177,7 @@ def test_a_bug_in_one_answer_ends_no_other(tmp_path: Path, caplog: pytest.LogCap
     def folder(shard: int) -> Path:
         raise LookupError(shard)
 
-    replays = Replays(folder)
+    replays = Replays(lambda shard: Reader(folder(shard)))
     answers: list[dict[str, Any]] = []
     done = threading.Semaphore(0)
 

@@ -1,0 +1,1 @@
+"""A shard's log in NATS JetStream, for clusters of several hosts; it needs nats-py."""
