@@ -17,7 +17,7 @@ def test_a_log_has_one_writer(tmp_path: Path) -> None:
     first = open_log(tmp_path)
     with pytest.raises(LogBusy, match="another process writes the log in") as caught:
         open_log(tmp_path)
-    assert caught.value.folder == tmp_path
+    assert caught.value.where == tmp_path
     first.close()
     open_log(tmp_path).close()
 

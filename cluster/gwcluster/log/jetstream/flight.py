@@ -1,9 +1,10 @@
 """What to publish next, and what counts (pure): the pipeline between a shard's writer and its stream.
 
 Items are published in order, many at a time, each with the sequence of the message that has to stand before
-it. So the server takes none after one that it did not take, as long as nobody else writes. Whatever leaves doubt
-about what was taken (an error, a silence, a lost connection) is settled by comparing: what stands in the stream
-after the last item that counts is either what was published, in that order, or somebody else writes.
+it. So the server takes none after one that it did not take, as long as nobody else writes. Whatever leaves
+doubt about what was taken (an error, a silence, a lost connection) is settled by comparing: what stands in
+the stream after the last item that counts is either what was published, in that order, or somebody else
+writes.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from gwcluster.log.jetstream.message import Key
 
 WINDOW: Final = 256
 """Items that may be on their way. A successor writes as many messages before it goes on, so that whatever of
-them comes late has the wrong place: see `opening`. So it must never be more than another version reckons with."""
+them comes late has the wrong place: see `opening`. It must never be more than another version reckons
+with."""
 
 WINDOW_BYTES: Final = 8 << 20
 SILENCE_S: Final = 5.0
@@ -53,7 +55,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Publish:
-    """Publish the item behind the message with sequence `after`; its answer is told with attempt and number."""
+    """Publish the item behind the message `after`; its answer is told with attempt and number."""
 
     item: Item
     after: int

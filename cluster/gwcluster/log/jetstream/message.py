@@ -1,7 +1,8 @@
 """The messages of a shard's stream (pure): a record's data is the payload, all else of it stands in headers.
 
 A record is an event. A mark says up to which seq events were received that a filter dropped. A fence says who
-writes from here on, and all that a successor has to know of what came before. Fill has no meaning: see `opening`.
+writes from here on, and what a successor has to know of all that came before. Fill means
+nothing: see `opening`.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Takes a shard's log over from whoever wrote it (does).
 
-A writer has many messages on its way, each with the sequence that has to stand before it. When it dies, they may
-still arrive, and one that arrives late fits wherever the stream has that sequence by then: behind something of
-its successor's, say. So a successor first writes a fence that says from where on nothing counts (`TAKING`),
-then as many messages without meaning as the other may have had on its way, so that all of those have the wrong
-place, then removes what came between, and then writes the fence behind which it goes on.
+A writer has many messages on its way, each with the sequence that has to stand before it. When it dies, they
+may still arrive, and one that arrives late fits wherever the stream has that sequence by then: behind
+something of its successor's, say. So a successor first writes a fence that says from where on nothing counts
+(`TAKING`), then as many messages without meaning as the other may have had on its way, so that all of those
+have the wrong place, then removes what came between, and then writes the fence behind which it goes on.
 """
 
 from __future__ import annotations

@@ -151,18 +151,20 @@ class Reader:
         sequences are never shorter than those between offsets.
         """
         low, low_offset, high, high_offset = span.first, span.oldest, span.last, span.next
-        for _ in range(_PROBES):
+        for turn in range(_PROBES):
             least = low + position - low_offset
             most = high - (high_offset - position) + 1
             if most - least <= _NEAR:
                 return min(max(least, low), high)
-            part = (position - low_offset) / max(1, high_offset - low_offset)
+            part = 0.5 if turn % 3 == 2 else (position - low_offset) / max(1, high_offset - low_offset)
             guess = min(max(least + int((most - least) * part) - _NEAR // 4, low + 1), high)
             found = await stream.first_after(self._link, self._stream, self._all, guess)
             probe = None if found is None else stream.stored(found)
-            if probe is None or probe.sequence >= high or probe.kind in {Kind.FILL, Kind.FOREIGN}:
+            if probe is None or probe.sequence >= high:
+                high = guess  # from there on nothing stands before it
+            elif probe.kind in {Kind.FILL, Kind.FOREIGN}:
                 return low
-            if probe.offset <= position:
+            elif probe.offset <= position:
                 low, low_offset = probe.sequence, probe.offset
             else:
                 high, high_offset = probe.sequence, probe.offset
