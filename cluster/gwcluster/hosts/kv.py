@@ -1,9 +1,9 @@
 """A bucket of NATS's key-value store, with what its traps ask for (does).
 
 Nothing is read from followers, which may be behind. Only the bucket has a TTL, never a message: an update
-would drop that. A request that isn't answered in time raises `UnansweredError`, and may still happen; nothing is
-sent while there is no connection, or the client would keep it for later. Nothing is retried here but what
-didn't happen for sure.
+would drop that. A request that isn't answered in time raises `UnansweredError`, and may still happen;
+nothing is sent while there is no connection, or the client would keep it for later. Nothing is retried here
+but what didn't happen for sure.
 
 Sources:
     https://docs.nats.io/nats-concepts/jetstream/key-value-store
@@ -13,6 +13,7 @@ Sources:
 from __future__ import annotations
 
 import base64
+import datetime
 import json
 from dataclasses import dataclass
 from typing import Any, Final
@@ -185,8 +186,19 @@ class Bucket:
     def _failed(self, what: str, key: str, why: object) -> KvError:
         return KvError(f"bucket {self.name!r}, key {key!r}: {what} failed: {why}")
 
-    async def consume(self, deliver_to: str, *, heartbeat_s: float) -> dict[str, Any]:
-        """Have the last entry of each key and what follows sent to a subject; return the server's answer.
+    async def server_time(self) -> float:
+        """Return what the server's clock says, in Unix seconds. Raises UnansweredError, KvError."""
+        try:
+            found = await self._api(f"STREAM.INFO.{self.stream}", {})
+            return datetime.datetime.fromisoformat(found["ts"]).timestamp()
+        except (_RefusedError, KeyError, ValueError) as error:
+            raise KvError(f"bucket {self.name!r}: the server doesn't tell the time: {error}") from None
+
+    async def consume(self, deliver_to: str, key: str, *, heartbeat_s: float) -> dict[str, Any]:
+        """Have the last entry of a key (or of each: ">") and what follows sent to a subject.
+
+        Returns:
+            the server's answer.
 
         Raises:
             UnansweredError, KvError
@@ -203,7 +215,7 @@ class Bucket:
                 "num_replicas": 1,
                 "idle_heartbeat": round(heartbeat_s * 1e9),
                 "inactive_threshold": round(3 * heartbeat_s * 1e9),
-                "filter_subject": f"$KV.{self.name}.>",
+                "filter_subject": self._subject(key),
             },
         }
         try:

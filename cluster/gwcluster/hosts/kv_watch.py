@@ -52,12 +52,15 @@ class Unheard:
 Seen = Listed | Changed | Unheard
 
 
-async def watch(bucket: Bucket, hear: Callable[[Seen], None], *, silence_s: float = SILENCE_S) -> None:
+async def watch(
+    bucket: Bucket, hear: Callable[[Seen], None], *, key: str = ">", silence_s: float = SILENCE_S
+) -> None:
     """Tell what happens in a bucket until cancelled.
 
     Args:
         bucket: one that is there, or will be.
         hear: is told; must not block or raise.
+        key: the only one to hear of.
         silence_s: without even a heartbeat for so long, everything is begun anew.
     """
     while True:
@@ -71,7 +74,7 @@ async def watch(bucket: Bucket, hear: Callable[[Seen], None], *, silence_s: floa
 
             subscription = await bucket.client.subscribe(inbox, cb=take)
             try:
-                await _Watching(bucket, heard, hear, silence_s).run(inbox)
+                await _Watching(bucket, heard, hear, silence_s).run(inbox, key)
             except (HostsError, _AnewError) as error:
                 why = str(error)
             finally:
@@ -99,8 +102,8 @@ class _Watching:
         self._prefix = len(f"$KV.{bucket.name}.")
         self._reconnects = self._connections()
 
-    async def run(self, inbox: str) -> None:
-        made = await self._bucket.consume(inbox, heartbeat_s=HEARTBEAT_S)
+    async def run(self, inbox: str, key: str) -> None:
+        made = await self._bucket.consume(inbox, key, heartbeat_s=HEARTBEAT_S)
         await self._list(int(made["num_pending"]), _moment(made))
         while True:
             entry, _ = await self._next()

@@ -11,7 +11,7 @@ Sources:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -66,6 +66,8 @@ class Gate:
         self._hindrance = Hindrance()
         self._leases: dict[int, _Lease] = {}
         self._overdue: set[int] = set()
+        self._stepped_at = float("-inf")
+        self._held: Collection[int] | None = None
 
     @property
     def max_concurrency(self) -> int:
@@ -169,26 +171,36 @@ class Gate:
         """Be as cautious as if this gate had granted these, in this order; tell the limits first."""
         self._caution.remember(past, self.budget.spendable)
 
-    def step(self, now: float) -> list[Grant]:
-        """End leases that are over and return the permits that may leave now."""
+    def step(self, now: float, *, keys: Mapping[int, float] | None = None) -> list[Grant]:
+        """End leases that are over and return the permits that may leave now.
+
+        Args:
+            now: monotonic seconds.
+            keys: those that no other host identifies on, each with the moment until which a permit of it may
+                be used; None: there is no other host.
+        """
+        self._stepped_at, self._held = now, keys
         for shard, lease in list(self._leases.items()):
             if now >= lease.until:
                 self._count(shard, lease.until)
                 self._overdue.add(shard)
         self._turns.settle(now)
         self._caution.settle(self._turns.waiting, now, self.budget.spendable)
-        busy = self._busy
+        busy = self.busy_keys
         grants: list[Grant] = []
         for shard in self._turns.eligible(self._leases):
             if self._spendable <= 0 or not self._caution.allows(now):
                 break
             if now < self._opens_at(shard) or self._key(shard) in busy:
                 continue
+            until = now + LEASE_S if keys is None else min(now + LEASE_S, keys.get(self._key(shard), now))
+            if until <= now:
+                continue
             self._turns.leave(shard)
-            self._leases[shard] = _Lease(now, now + LEASE_S)
+            self._leases[shard] = _Lease(now, until)
             busy.add(self._key(shard))
             self._caution.granted(shard, now)
-            grants.append(Grant(shard, now + LEASE_S))
+            grants.append(Grant(shard, until))
         self._hindrance.look(self.budget, self._caution, now)
         return grants
 
@@ -196,17 +208,39 @@ class Gate:
     def due(self) -> float | None:
         """The next moment at which `step` may have something to do; None: not before another report."""
         moments = [lease.until for lease in self._leases.values()]
-        busy = self._busy
+        busy = self.busy_keys
         opens = [
-            max(self._turns.asked_at(shard), self._opens_at(shard))
+            opens_at
             for shard in self._turns.eligible(self._leases)
             if self._spendable > 0 and self._key(shard) not in busy
+            if self._may_open(shard, opens_at := max(self._turns.asked_at(shard), self._opens_at(shard)))
         ]
         if opens:
             moments.append(max(min(opens), self._caution.due or min(opens)))
         elif self._turns.waiting and self._turns.expected_until is not None:
             moments.append(self._turns.expected_until)
         return min(moments, default=None)
+
+    def wanted_keys(self, now: float) -> dict[int, int]:
+        """Return the keys of which a permit would leave now if they were held, each with the shard for it."""
+        wanted: dict[int, int] = {}
+        if not self._caution.allows(now):
+            return wanted
+        busy = self.busy_keys
+        for shard in self._turns.eligible(self._leases):
+            key = self._key(shard)
+            if len(wanted) < self._spendable and key not in busy and now >= self._opens_at(shard):
+                wanted.setdefault(key, shard)
+        return wanted
+
+    @property
+    def busy_keys(self) -> set[int]:
+        """Keys of which a permit is out."""
+        return {self._key(shard) for shard in self._leases}
+
+    def key_opens_at(self, key: int) -> float:
+        """Return the monotonic moment from which another IDENTIFY on a key is allowed; -inf: it always was."""
+        return self._windows.opens_at(key)
 
     @property
     def ask_again_at(self) -> float | None:
@@ -235,7 +269,7 @@ class Gate:
 
     def etas(self, now: float) -> dict[int, float]:
         """Return about how many seconds each waiting shard still waits, if all goes well."""
-        pace_s, busy = self._windows.pace_s, self._busy
+        pace_s, busy = self._windows.pace_s, self.busy_keys
         at = forecast(
             [Place(shard, self._key(shard), self._turns.bucket(shard)) for shard in self.waiting],
             opens_at=lambda key: now + pace_s if key in busy else self._windows.opens_at(key),
@@ -250,9 +284,9 @@ class Gate:
     def _spendable(self) -> int:
         return self.budget.spendable - len(self._leases)
 
-    @property
-    def _busy(self) -> set[int]:
-        return {self._key(shard) for shard in self._leases}
+    def _may_open(self, shard: int, opens_at: float) -> bool:
+        """Whether the shard's moment matters: one that has come waits for its key, of which we'll be told."""
+        return self._held is None or self._key(shard) in self._held or opens_at > self._stepped_at
 
     def _key(self, shard: int) -> int:
         return shard % self.max_concurrency

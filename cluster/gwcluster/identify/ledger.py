@@ -183,6 +183,17 @@ class Ledger:
         """
         self._run("INSERT OR REPLACE INTO moment VALUES ('not_before', ?)", wall)
 
+    @property
+    def shared_in(self) -> str | None:
+        """Which ledger of several hosts knows what this one does, None: none. Raises LedgerError."""
+        with self._failures():
+            rows = self._db.execute("SELECT value FROM fact WHERE name = 'shared in'").fetchall()
+        return str(rows[0][0]) if rows else None
+
+    def keep_shared_in(self, name: str) -> None:
+        """Keep that a ledger of several hosts knows all of this one. Raises LedgerError."""
+        self._run("INSERT OR REPLACE INTO fact VALUES ('shared in', ?)", name)
+
     def close(self) -> None:
         """Close the file; nothing may be asked afterwards."""
         self._db.close()

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
+from gwcluster.identify.any_ledger import AnyLedger
 from gwcluster.identify.budget import UNKNOWN, Budget
 from gwcluster.identify.gate import Gate
 from gwcluster.identify.gateway_info import GatewayInfo
 from gwcluster.identify.hindrance import ASK_CEILING_S
 from gwcluster.identify.known import Known
-from gwcluster.identify.ledger import DAY_S, Ledger, LedgerError
+from gwcluster.identify.ledger import DAY_S, LedgerError
 from gwcluster.identify.start import ABSURD, Start, StartError, refusal, reset_in_words, shortage, told
 
 ROLL_CALL_S: Final = 5.0
@@ -68,7 +69,7 @@ class Limits:
     def __init__(
         self,
         gate: Gate,
-        ledger: Ledger,
+        ledger: AnyLedger,
         start: Start,
         *,
         api: str,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol
 
+from gwcluster.identify.any_ledger import AnyLedger
 from gwcluster.identify.gate import UNKNOWN, Gate, Grant
-from gwcluster.identify.ledger import READY, REFUSED, Ledger, LedgerError
+from gwcluster.identify.ledger import READY, REFUSED, LedgerError
 from gwcluster.wire.control import (
     AskPermit,
     IdentifyRefused,
@@ -24,6 +25,20 @@ LEDGER_RETRY_S: Final = 5.0
 log = logging.getLogger(__name__)
 
 
+class Keys(Protocol):
+    """Which keys (shard % max_concurrency) no other host identifies on, because this one holds them."""
+
+    def held(self, now: float) -> Mapping[int, float]:
+        """Return those held, each with the monotonic moment (s) until which a permit of it may be used."""
+
+    def look(self, gate: Gate, now: float) -> None:
+        """Take the keys that the gate wants, return those it is done with; called after each of its steps."""
+
+    @property
+    def due(self) -> float | None:
+        """The next moment at which `look` may have something to do."""
+
+
 class Permits:
     """Joins the gate to the ledger; a permit is in the ledger before it leaves.
 
@@ -34,17 +49,19 @@ class Permits:
         tell: sends a message to a shard's worker.
         clock: monotonic seconds.
         wall: Unix seconds.
+        keys: what is shared with other hosts; None: there are none.
     """
 
     def __init__(
         self,
         gate: Gate,
-        ledger: Ledger,
+        ledger: AnyLedger,
         *,
         shards: int,
         tell: Callable[[int, Message], None],
         clock: Callable[[], float],
         wall: Callable[[], float],
+        keys: Keys | None = None,
     ) -> None:
         self.gate = gate
         self._ledger = ledger
@@ -52,6 +69,7 @@ class Permits:
         self._tell = tell
         self._clock = clock
         self._wall = wall
+        self._keys = keys
         self._rows: dict[int, int] = {}
         self._blocked: str | None = None
         self._unwritten: dict[int, float] = {}
@@ -59,8 +77,8 @@ class Permits:
     @property
     def due(self) -> float | None:
         """The next moment (monotonic seconds) at which `step` may have something to do."""
-        due = self.gate.due
-        return min([*self._unwritten.values(), *([] if due is None else [due])], default=None)
+        moments = [self.gate.due, None if self._keys is None else self._keys.due, *self._unwritten.values()]
+        return min((moment for moment in moments if moment is not None), default=None)
 
     def heard(self, shard: int, message: Message) -> bool:
         """Take what a worker said; False when it is not about permits."""
@@ -129,8 +147,11 @@ class Permits:
         for shard in [shard for shard, retry_at in self._unwritten.items() if now >= retry_at]:
             del self._unwritten[shard]
             self.gate.ask(shard, now)
-        for grant in self.gate.step(now):
+        keys = self._keys
+        for grant in self.gate.step(now, keys=None if keys is None else keys.held(now)):
             self._grant(grant, now)
+        if keys is not None:
+            keys.look(self.gate, now)
         if self.gate.blocked != self._blocked:
             self._blocked = self.gate.blocked
             if self._blocked is not None:
