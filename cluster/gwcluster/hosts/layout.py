@@ -61,8 +61,8 @@ async def agree(client: Client, *, cluster: str, host: str, shards: int) -> Layo
         if there.shards != shards:
             raise LayoutError(
                 f"host {host!r} runs with {shards} shards, and host {there.host!r} began cluster "
-                f"{cluster!r} with {there.shards}: give all hosts the same `shards.count`. To change it stop all of them, and "
-                f"delete the key {KEY!r} of the bucket {bucket.name!r}"
+                f"{cluster!r} with {there.shards}: give all hosts the same `shards.count`. "
+                f"To change it stop all of them, and delete the key {KEY!r} of the bucket {bucket.name!r}"
             ) from None
         return there
     return Layout(shards, host)

@@ -211,7 +211,7 @@ def decode(data: bytes) -> Page:
         found: Any = json.loads(unpacker.decompress(data, UNPACKED_BYTES))
         if found["v"] > VERSION:
             raise HostsError(
-                f"the ledger of all hosts has format {found['v']}, and this gwcluster knows {VERSION}: upgrade"
+                f"the ledger of all hosts has format {found['v']}, newer than ours, {VERSION}: upgrade"
             )
         rows = {
             str(name): Row(int(shard), float(granted), _float(sent), outcome, _float(outcome_at))

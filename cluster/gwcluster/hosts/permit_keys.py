@@ -49,7 +49,7 @@ class Take:
 
 @dataclass(frozen=True, slots=True)
 class Return:
-    """Delete `key` where it is still at `revision`; if `unused`, its permit was never granted: don't count it."""
+    """Delete `key` where it is still at `revision`; if `unused`, its permit was never granted."""
 
     key: int
     revision: int

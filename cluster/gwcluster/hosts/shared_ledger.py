@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
@@ -25,15 +26,16 @@ from gwcluster.identify.ledger import DAY_S, Ledger, LedgerError
 KEY: Final = "ledger"
 WITHIN_S: Final = 2.0
 TRIES: Final = 20
-"""Of one change, while others change the ledger, too. Each try that fails is another host's that succeeded."""
+"""Of one change, while others change the ledger, too: each that fails is another host's success."""
 
 PAUSE_S: Final = 0.02
 RETRY_S: Final = 1.0
+UNDONE: Final = 64
 HEADERS_BYTES: Final = 4096
 """What a message needs beside its value."""
 
 CLOCKS_S: Final = 30.0
-"""By so much this host's clock may differ from the servers': a day that is told by it must be the others' day."""
+"""By so much this host's clock may differ from the servers': all hosts must mean the same day."""
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +49,7 @@ class SharedLedger:
     Args:
         client, cluster: as for `Leases`.
         host: this host's name.
+        owner: as for `SharedKeys`: this host's permits begin with it.
         local: this host's file; written first.
         clock: Unix seconds.
         limit: tells how many identifies all hosts together may spend in a day (total less reserve).
@@ -61,6 +64,7 @@ class SharedLedger:
         *,
         cluster: str,
         host: str,
+        owner: str,
         local: Ledger,
         clock: Callable[[], float],
         limit: Callable[[], int],
@@ -71,6 +75,7 @@ class SharedLedger:
         self._client = client
         self._bucket = Bucket(client, state_bucket(cluster), ttl_s=None, within_s=WITHIN_S)
         self._host = host
+        self._own = f"{owner}."
         self._local = local
         self._clock = clock
         self._limit = limit
@@ -78,10 +83,13 @@ class SharedLedger:
         self._page = Page(born)
         self._revision = 0
         self._room_bytes = room_bytes
-        self._seen: set[str] = set()
+        self._seen: set[str] = set()  # others' permits that were told of
+        self._joined = False
         self._reserved: dict[int, str] = {}  # key → permit, to be granted
         self._rows: dict[int, str] = {}  # of this host's file → permit
         self._pending: dict[str, Change] = {}
+        self._undone: deque[str] = deque(maxlen=UNDONE)
+        self._unsure = False
         self._flush = asyncio.Event()
         self._writing = asyncio.Lock()
 
@@ -97,8 +105,8 @@ class SharedLedger:
         ahead_s = self._clock() - await self._bucket.server_time()
         if abs(ahead_s) > CLOCKS_S:
             raise HostsError(
-                f"this host's clock is {abs(ahead_s):.0f} s {'ahead of' if ahead_s > 0 else 'behind'} the NATS "
-                "server's, and identifies of a day are counted by it: set both by NTP"
+                f"this host's clock is {abs(ahead_s):.0f} s {'ahead of' if ahead_s > 0 else 'behind'} the "
+                "NATS server's, and identifies of a day are counted by it: set both by NTP"
             )
         await self._read()
         if self._revision == 0 or self._local.shared_in != self._page.born:
@@ -110,7 +118,7 @@ class SharedLedger:
             }
             await self._change([Add(own)], make=True)
             self._local.keep_shared_in(self._page.born)
-        self._seen = set(self._page.rows)
+        self._joined = True
 
     async def run(self) -> None:
         """Bring what happened here to the others, and hear of what happened there, until cancelled."""
@@ -147,10 +155,10 @@ class SharedLedger:
         def room(page: Page) -> bool:
             return permit in page.rows or page.spent_since(self._clock() - DAY_S) < self._limit()
 
-        self._seen.add(permit)
         try:
             counted = await self._change([add], allowed=room)
         except HostsError:
+            self._undone.append(permit)  # it may still be written
             self.unreserve(permit)
             raise
         if counted:
@@ -262,16 +270,24 @@ class SharedLedger:
             for attempt in range(TRIES):
                 if attempt:
                     await asyncio.sleep(PAUSE_S)
+                if attempt or self._unsure:
                     await self._read()
+                    self._unsure = False
                 if not allowed(self._page):
                     return False
                 page = changed(self._page, changes)
                 if page is self._page and not (make and self._revision == 0):
                     return True  # it had happened, and only the answer was lost
                 page = page.tidied(self._clock())
-                with contextlib.suppress(TakenError):
-                    self._take(page, await self._write(page))
-                    return True
+                try:
+                    revision = await self._write(page)
+                except TakenError:
+                    continue
+                except KvError:
+                    self._unsure = True
+                    raise
+                self._take(page, revision)
+                return True
         raise KvError(f"bucket {self._bucket.name!r}, key {KEY!r}: others wrote it {TRIES} times meanwhile")
 
     async def _write(self, page: Page) -> int:
@@ -305,8 +321,12 @@ class SharedLedger:
         if revision < self._revision:
             return
         self._page, self._revision = page, revision
-        new = page.rows.keys() - self._seen
-        if new:
-            self._seen |= new
-            self._others_spent(len(new))
-        self._seen &= page.rows.keys() | {*self._reserved.values(), *self._rows.values()}
+        others = {name for name in page.rows if not name.startswith(self._own)}
+        day = self._clock() - DAY_S
+        new = sum(page.rows[name].counts_at >= day for name in others - self._seen)
+        self._seen = others
+        if new and self._joined:
+            self._others_spent(new)
+        for name in [name for name in self._undone if name in page.rows]:
+            self._undone.remove(name)
+            self.unreserve(name)
