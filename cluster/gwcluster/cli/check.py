@@ -37,5 +37,7 @@ def summary(config: Config) -> str:
         "http": config.http.bind or "none",
         "state": str(config.state),
     }
+    if config.hosts is not None:
+        places["host"] = f"{config.hosts.name} of several at {', '.join(config.hosts.login.servers)}"
     where = "; ".join(f"{what} {place}" for what, place in places.items())
     return f"{config.name}: {shards}; intents {intents}; {where}"

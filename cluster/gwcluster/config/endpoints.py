@@ -17,6 +17,7 @@ https://man7.org/linux/man-pages/man7/unix.7.html"""
 
 BIND: Final = r"tcp://(.+):([0-9]{1,5})|ipc://(.+)"
 HTTP_BIND: Final = r"(.+):([0-9]{1,5})"
+NATS_URL: Final = r"(nats|tls)://[^@/]+"
 MAX_URL: Final = 2048
 _HOSTNAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
 
@@ -32,6 +33,11 @@ class Address:
     def local(self) -> bool:
         """Whether only this machine can reach it."""
         return self.port == 0 or is_loopback(self.host)
+
+    @property
+    def everywhere(self) -> bool:
+        """Whether it stands for all addresses of this machine, so that nobody can connect to it as it is."""
+        return self.port != 0 and _is_wildcard(self.host)
 
     def clashes(self, other: Address) -> bool:
         """Say whether both can't be bound at once."""
@@ -132,6 +138,67 @@ def _ipv6(text: str) -> str:
         return str(ipaddress.IPv6Address(text))
     except ValueError:
         raise UnfitError from None
+
+
+def announced_zmq(value: str) -> Address:
+    """Return where `tcp://HOST:PORT` or `ipc:///PATH` is reached.
+
+    Raises:
+        UnfitError: Nobody can connect to it; the message, if any, says why and what to write.
+    """
+    match = re.fullmatch(BIND, value)
+    if match is None or match[3] is not None:
+        return zmq_address(value)
+    return _announced(match[1], match[2])
+
+
+def announced_http(value: str) -> Address:
+    """Return where `HOST:PORT` is reached.
+
+    Raises:
+        UnfitError: Nobody can connect to it; the message, if any, says why and what to write.
+    """
+    if re.match(r"[a-z]+://", value):
+        raise UnfitError("is a URL; write only HOST:PORT, such as 10.0.0.5:5572")
+    if not (match := re.fullmatch(HTTP_BIND, value)):
+        raise UnfitError
+    return _announced(match[1], match[2])
+
+
+def _announced(host: str, port: str) -> Address:
+    address = Address(host, _port(port))
+    if address.everywhere:
+        raise UnfitError("is nothing to connect to; write a name or an address of this machine")
+    if not _HOSTNAME.fullmatch(host):
+        raise UnfitError
+    return address
+
+
+def nats_url(value: str) -> str:
+    """Return a NATS server's address. It may hold a password by mistake: no message repeats any of it.
+
+    Raises:
+        UnfitError: It is none; the message says what to write.
+    """
+    example = "write nats://HOST:4222, or tls://HOST:4222 for TLS"
+    try:
+        parts = urlsplit(value)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        raise UnfitError(f"is no address; {example}") from None
+    if "@" in value:
+        raise UnfitError("has a login in it; write it as user and password_file, or token_file, beside nats")
+    if parts.scheme not in {"nats", "tls"}:
+        raise UnfitError(f"has no scheme that is taken; {example}")
+    rest = parts.path or parts.query or parts.fragment
+    if not host or port == 0 or rest or ("[" not in parts.netloc and not _HOSTNAME.fullmatch(host)):
+        raise UnfitError(f"is no address; {example}")
+    return value
+
+
+def is_loopback_nats(url: str) -> bool:
+    """Say whether a NATS server's address leads to this machine."""
+    return is_loopback(urlsplit(url).hostname or "")
 
 
 def webhook_url(value: str) -> str:

@@ -198,6 +198,8 @@ class _Filler:
 def _unset(name: str, path: Path) -> str:
     if path == ("token",):
         way_out = "name a file that holds the token with token_file"
+    elif path == ("hosts", "name"):
+        way_out = "remove this line, and the name is the machine's hostname"
     else:
         way_out = f"give a default: ${{{name}:-value}}"
     return f"the environment variable {name} is not set; set it (export {name}=…), or {way_out}"

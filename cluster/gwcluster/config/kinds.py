@@ -25,7 +25,8 @@ RESERVED_IDENTIFY: Final = (
 """Fields of IDENTIFY that have a setting of their own, or are gwcluster's own business."""
 
 
-def _text_schema(pattern: str) -> dict[str, Any]:
+def text_schema(pattern: str) -> dict[str, Any]:
+    """Return the JSON Schema of a text that is all of a pattern."""
     return {"type": "string", "pattern": f"^(?:{pattern})$"}
 
 
@@ -56,7 +57,8 @@ def _path(value: object) -> pathlib.Path:
     return pathlib.Path(path)
 
 
-def _one_or_more(value: object) -> object:
+def one_or_more(value: object) -> object:
+    """Return a list, of one where the file has no list."""
     if value == []:
         raise UnfitError
     return [value] if isinstance(value, str) else value
@@ -91,7 +93,7 @@ def _fits_json(value: object) -> bool:
 Name = Annotated[
     str,
     PlainValidator(units.cluster_name),
-    WithJsonSchema(_text_schema(units.NAME)),
+    WithJsonSchema(text_schema(units.NAME)),
     Says("a name", "1 to 64 letters, digits, dots, hyphens or underscores, the first not a dot"),
 ]
 Token = Annotated[
@@ -100,7 +102,7 @@ Token = Annotated[
     WithJsonSchema({"type": "string", "minLength": 1}),
     Says("a token", "the bot's token as a text, best as ${DISCORD_TOKEN}"),
 ]
-_PATH_SCHEMA: Final = WithJsonSchema(_text_schema(r"[\s\S]*\S[\s\S]*"))
+_PATH_SCHEMA: Final = WithJsonSchema(text_schema(r"[\s\S]*\S[\s\S]*"))
 _PATH_SAYS: Final = Says("a path", "a path; a relative one begins at this file's folder")
 Path = Annotated[pathlib.Path, PlainValidator(_path), _PATH_SCHEMA, _PATH_SAYS]
 PathIfGiven = Annotated[pathlib.Path | None, PlainValidator(_path), _PATH_SCHEMA, _PATH_SAYS]
@@ -139,7 +141,7 @@ ShardIds = Annotated[
         {
             "anyOf": [
                 {"const": "all"},
-                _text_schema(units.SHARD_IDS),
+                text_schema(units.SHARD_IDS),
                 {"type": "integer", "minimum": 0, "exclusiveMaximum": units.MAX_SHARDS},
                 {
                     "type": "array",
@@ -154,13 +156,13 @@ ShardIds = Annotated[
 ApiUrl = Annotated[
     str,
     PlainValidator(_api),
-    WithJsonSchema(_text_schema(r"https?://.+/api/v10/?")),
+    WithJsonSchema(text_schema(r"https?://.+/api/v10/?")),
     Says("an API address", "https://discord.com/api/v10"),
 ]
 Webhook = Annotated[
     SecretStr | None,
     PlainValidator(_webhook),
-    WithJsonSchema({"anyOf": [_text_schema(r"https?://.+"), {"type": "null"}]}),
+    WithJsonSchema({"anyOf": [text_schema(r"https?://.+"), {"type": "null"}]}),
     Says("a webhook's address", "null, or the address as a text, best as ${WEBHOOK_URL}"),
 ]
 IdentifyFields = Annotated[
@@ -172,10 +174,10 @@ IdentifyFields = Annotated[
 EventName = Annotated[
     str,
     PlainValidator(units.event_name),
-    WithJsonSchema(_text_schema(units.EVENT_NAME)),
+    WithJsonSchema(text_schema(units.EVENT_NAME)),
     Says("an event's name", "names in capitals, such as MESSAGE_CREATE"),
 ]
-_EVENT_NAMES: Final = {"type": "array", "items": _text_schema(units.EVENT_NAME)}
+_EVENT_NAMES: Final = {"type": "array", "items": text_schema(units.EVENT_NAME)}
 EventsWanted = Annotated[
     frozenset[EventName] | None,
     Field(strict=False),
@@ -197,12 +199,12 @@ ZmqBind = Annotated[
 ZmqBinds = Annotated[
     tuple[ZmqBind, ...],
     Field(strict=False),
-    BeforeValidator(_one_or_more),
+    BeforeValidator(one_or_more),
     WithJsonSchema(
         {
             "anyOf": [
-                _text_schema(endpoints.BIND),
-                {"type": "array", "items": _text_schema(endpoints.BIND), "minItems": 1},
+                text_schema(endpoints.BIND),
+                {"type": "array", "items": text_schema(endpoints.BIND), "minItems": 1},
             ]
         }
     ),
@@ -211,28 +213,28 @@ ZmqBinds = Annotated[
 HttpBind = Annotated[
     str | None,
     PlainValidator(_http_bind),
-    WithJsonSchema({"anyOf": [_text_schema(endpoints.HTTP_BIND), {"type": "null"}]}),
+    WithJsonSchema({"anyOf": [text_schema(endpoints.HTTP_BIND), {"type": "null"}]}),
     Says("an address to bind", "HOST:PORT, such as 127.0.0.1:5572, or null for no HTTP"),
 ]
 RetentionBytes = Annotated[
     int,
     PlainValidator(units.retention_bytes),
     WithJsonSchema(
-        {"anyOf": [_text_schema(units.SIZE), {"type": "integer", "minimum": units.MIN_RETENTION_BYTES}]}
+        {"anyOf": [text_schema(units.SIZE), {"type": "integer", "minimum": units.MIN_RETENTION_BYTES}]}
     ),
     Says("a size", "a number with a unit, such as 64MiB, 500MB or 1GiB; at least 1MiB"),
 ]
 Seconds = Annotated[
     float,
     PlainValidator(units.duration),
-    WithJsonSchema(_text_schema(units.DURATION)),
+    WithJsonSchema(text_schema(units.DURATION)),
     Says("a duration", "a number with a unit, such as 90s, 30m, 1h or 1d; at least 1s"),
 ]
 Fraction = Annotated[
     float,
     PlainValidator(units.fraction),
     WithJsonSchema(
-        {"anyOf": [_text_schema(units.PERCENT), {"type": "number", "minimum": 0, "exclusiveMaximum": 1}]}
+        {"anyOf": [text_schema(units.PERCENT), {"type": "number", "minimum": 0, "exclusiveMaximum": 1}]}
     ),
     Says("a part of the daily limit", "less than 100%, as 10% or 0.1"),
 ]

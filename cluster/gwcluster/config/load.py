@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os.path
-from collections.abc import Mapping
+import socket
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,9 +15,11 @@ from gwcluster.config.checks import clashes, socket_clash
 from gwcluster.config.endpoints import webhook_url
 from gwcluster.config.environment import Document, fill
 from gwcluster.config.files import first_line, read_text, reason
+from gwcluster.config.hosts import HostsReader, installed
 from gwcluster.config.model import ClusterFile, Curve, Notify, Security
 from gwcluster.config.problems import ConfigError, UnfitError
 from gwcluster.config.settings import Config
+from gwcluster.config.several import host_clashes, unreachable
 from gwcluster.config.units import MAX_HTTP_TOKEN, MIN_HTTP_TOKEN, bot_token, http_token
 from gwcluster.config.validate import note, validate
 from gwcluster.config.yaml_source import read_tree
@@ -25,11 +28,20 @@ from gwcluster.curve.key_files import KeyFileError, read_secret
 
 _WEBHOOK: Final = ("notify", "webhook")
 _WEBHOOK_FILE: Final = ("notify", "webhook_file")
-_TEXTS: Final = (("name",), ("token",), ("token_file",), ("state",))
+_TEXTS: Final = (("name",), ("token",), ("token_file",), ("state",), ("hosts", "name"), ("hosts", "user"))
 _SIMULATED: Final = (("token",), ("token_file",), ("gateway", "api"), _WEBHOOK, _WEBHOOK_FILE)
+_OF_A_HOST: Final = (("hosts", "name"), ("hosts", "addresses"))
 
 
-def load(path: Path, *, environ: Mapping[str, str], simulate: bool = False, client: bool = False) -> Config:
+def load(
+    path: Path,
+    *,
+    environ: Mapping[str, str],
+    simulate: bool = False,
+    client: bool = False,
+    installed: Callable[[str], bool] = installed,
+    hostname: Callable[[], str] = socket.gethostname,
+) -> Config:
     """Read, check and resolve a `cluster.yaml`.
 
     Relative paths in it begin at its own folder, and `~/` at `HOME`. Without `state`, the state folder is
@@ -40,8 +52,10 @@ def load(path: Path, *, environ: Mapping[str, str], simulate: bool = False, clie
         environ: Where `${NAME}`, `HOME` and `XDG_STATE_HOME` are looked up.
         simulate: Take no interest in what the file says about token, API and webhook: for a run against a
             stand-in (`Config.simulated` sets the first two).
-        client: Take no interest in those and in the files of keys: for those who only need to know where the
-            sockets are, and may be on another machine.
+        client: Take no interest in those, in the files of keys and logins, and in what a host is called and
+            reached by: for those who only need to know where the sockets are, and may be on another machine.
+        installed: Says whether a Python package is there; asked only if there is `hosts`.
+        hostname: Gives this machine's, for `hosts` without `name`.
 
     Raises:
         ConfigError: The file can't be used; print it, and end with `Exit.BAD_CONFIG`.
@@ -52,7 +66,8 @@ def load(path: Path, *, environ: Mapping[str, str], simulate: bool = False, clie
     root, problems = read_tree(read_text(path), str(path))
     if root is None:
         raise ConfigError.at(str(path), "the file is empty; it needs at least token and intents")
-    document = fill(root, str(path), environ, text_keys=_TEXTS, omit=_SIMULATED if simulate or client else ())
+    omit = (*(_SIMULATED if simulate or client else ()), *(_OF_A_HOST if client else ()))
+    document = fill(root, str(path), environ, text_keys=_TEXTS, omit=omit)
     document.problems[:0] = problems
     file = validate(document)
     paths = _Paths(document, path.absolute().parent, environ)
@@ -61,7 +76,10 @@ def load(path: Path, *, environ: Mapping[str, str], simulate: bool = False, clie
     notify = paths.notify(file.notify)
     http_token = None if simulate or client else paths.http_token(file)
     security = paths.security(file.security, look=not client)
-    note(document, [*clashes(file), *socket_clash(state)])
+    reader = HostsReader(document, paths.located, look=not client, installed=installed, hostname=hostname)
+    hosts = reader.read(file, client=client)
+    note(document, [*clashes(file), *socket_clash(state), *host_clashes(file)])
+    note(document, [] if client else unreachable(file))
     if document.problems:
         raise ConfigError(document.problems)
     return Config(
@@ -81,6 +99,7 @@ def load(path: Path, *, environ: Mapping[str, str], simulate: bool = False, clie
         supervision=file.supervision,
         notify=notify,
         security=security,
+        hosts=hosts,
     )
 
 
@@ -110,7 +129,7 @@ class _Paths:
             if file.token_file is None:
                 return SecretStr(bot_token(file.token or ""))
             subject = "the first line of this file"
-            return SecretStr(bot_token(first_line(self._located(file.token_file, (key,)), "the bot's token")))
+            return SecretStr(bot_token(first_line(self.located(file.token_file, (key,)), "the bot's token")))
         except UnfitError as error:
             self.document.complain((key,), f"{subject} {error}")
         except OSError as error:
@@ -122,7 +141,7 @@ class _Paths:
             return None
         at = ("http", "token_file")
         try:
-            return SecretStr(http_token(first_line(self._located(file.http.token_file, at), "the token")))
+            return SecretStr(http_token(first_line(self.located(file.http.token_file, at), "the token")))
         except UnfitError:
             ways = (
                 f"write one of {MIN_HTTP_TOKEN} to {MAX_HTTP_TOKEN} characters, as openssl rand -hex 32 gives"
@@ -135,7 +154,7 @@ class _Paths:
     def state(self, file: ClusterFile) -> Path:
         at = ("state",)
         if file.state is not None:
-            state = self._located(file.state, at)
+            state = self.located(file.state, at)
         else:
             base = self.environ.get("XDG_STATE_HOME", "")
             if not base.startswith("/"):  # the specification has relative ones ignored
@@ -150,7 +169,7 @@ class _Paths:
             self.document.complain(_WEBHOOK_FILE, "there is a webhook as well; keep one of the two")
             return notify
         try:
-            line = first_line(self._located(notify.webhook_file, _WEBHOOK_FILE), "the webhook's address")
+            line = first_line(self.located(notify.webhook_file, _WEBHOOK_FILE), "the webhook's address")
             return notify.model_copy(update={"webhook": SecretStr(webhook_url(line))})
         except UnfitError as error:
             self.document.complain(_WEBHOOK_FILE, f"the first line of this file {error}")
@@ -162,8 +181,8 @@ class _Paths:
         if security.curve is None:
             return security
         key_at, clients_at = ("security", "curve", "secret_key_file"), ("security", "curve", "clients_dir")
-        key_file = self._located(security.curve.secret_key_file, key_at)
-        clients_dir = self._located(security.curve.clients_dir, clients_at)
+        key_file = self.located(security.curve.secret_key_file, key_at)
+        clients_dir = self.located(security.curve.clients_dir, clients_at)
         if look:
             for at, read in (
                 (key_at, lambda: read_secret(key_file)),
@@ -177,7 +196,8 @@ class _Paths:
             curve=Curve.model_construct(secret_key_file=key_file, clients_dir=clients_dir)
         )
 
-    def _located(self, path: Path, at: tuple[str, ...]) -> Path:
+    def located(self, path: Path, at: tuple[str, ...]) -> Path:
+        """Return the path that is meant by one that stands at a key."""
         if path.parts[:1] == ("~",):
             path = Path(self._home(at), *path.parts[1:])
         return Path(os.path.normpath(self.folder / path))

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from gwcluster.config import kinds
+from gwcluster.config import host_kinds, kinds
 from gwcluster.config.says import Says, Section, absent, default
 
 
@@ -170,6 +170,55 @@ class Security(Section):
     ] = default(None)
 
 
+class NatsTls(Section):
+    """TLS to NATS, for servers named as tls://.
+
+    Attributes:
+        ca_file: Certificates that the servers' are checked by; None: the system's.
+        cert_file: This host's own certificate, if the servers ask for one; `key_file` has its key.
+        handshake_first: TLS begins before the server says anything, which its `handshake_first` must allow.
+            Otherwise whoever answers in its place could have the login sent in the clear.
+    """
+
+    ca_file: kinds.PathIfGiven = absent()
+    cert_file: kinds.PathIfGiven = absent()
+    key_file: kinds.PathIfGiven = absent()
+    handshake_first: Annotated[bool, Says("a yes or no", "true or false")] = default(False)
+
+
+class Addresses(Section):
+    """What programs on other machines connect to; None: what is bound, where that can be connected to."""
+
+    events: host_kinds.ZmqAddress = absent()
+    requests: host_kinds.ZmqAddress = absent()
+    http: host_kinds.HttpAddress = absent()
+
+
+class Hosts(Section):
+    """Several machines that share the shards of one bot through NATS JetStream.
+
+    Attributes:
+        nats: Addresses of NATS servers of one cluster.
+        name: This machine's among them; None for its hostname.
+        lease_s: For how long a shard is a host's without a renewal.
+        credentials_file, user, password_file, token_file, nkey_seed_file: How to log in; one way or none.
+    """
+
+    nats: host_kinds.NatsUrls
+    name: host_kinds.HostName = absent()
+    lease_s: host_kinds.Lease = default("15s", alias="lease")
+    credentials_file: kinds.PathIfGiven = absent()
+    user: host_kinds.NatsUser = absent()
+    password_file: kinds.PathIfGiven = absent()
+    token_file: kinds.PathIfGiven = absent()
+    nkey_seed_file: kinds.PathIfGiven = absent()
+    tls: Annotated[
+        NatsTls | None,
+        Says("TLS settings", "null or a mapping such as {ca_file: /etc/gwcluster/nats-ca.pem}"),
+    ] = default(None)
+    addresses: Addresses = default({})
+
+
 class ClusterFile(Section):
     """The whole of `cluster.yaml`."""
 
@@ -192,3 +241,7 @@ class ClusterFile(Section):
     supervision: Supervision = default({})
     notify: Notify = default({})
     security: Security = default({})
+    hosts: Annotated[
+        Hosts | None,
+        Says("a mapping", "null for one host, or a mapping such as {nats: nats://10.0.0.1:4222}"),
+    ] = default(None)

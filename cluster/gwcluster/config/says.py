@@ -56,4 +56,8 @@ def default(as_written: object, *, alias: str | None = None) -> Any:
 
 def absent() -> Any:
     """Return a field that is None unless the file has it, where null is no value for it."""
-    return Field(default=None)
+    return Field(default=None, json_schema_extra=_no_default)
+
+
+def _no_default(schema: dict[str, Any]) -> None:
+    schema.pop("default", None)

@@ -20,6 +20,35 @@ from gwcluster.config.model import (
     Shards,
     Supervision,
 )
+from gwcluster.nats_login import NatsLogin
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Addresses:
+    """What programs connect to, on any machine: ZeroMQ addresses, and HOST:PORT or None for HTTP."""
+
+    events: str
+    requests: str
+    http: str | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Hosts:
+    """`hosts`, resolved.
+
+    Attributes:
+        login: Where NATS is, and how to log in there.
+        name: This machine's among the hosts, one token of a NATS key; empty for a client, which is no host.
+        lease_s: For how long a shard is a host's without a renewal, seconds.
+        addresses: What this host tells the others; None for a client.
+        secrets: What was in the login's files, for the log's filter alone; empty for a client.
+    """
+
+    login: NatsLogin
+    name: str
+    lease_s: float
+    addresses: Addresses | None
+    secrets: tuple[SecretStr, ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -33,6 +62,7 @@ class Config:
         presence: The complete object for identify, or None.
         http_token: What a POST over HTTP needs, None if there is no `http.token_file`.
         state: Absolute path of the state folder, which may not exist yet.
+        hosts: How several machines share the shards; None: there is one.
 
     The other attributes are the file's sections; see `gwcluster.config.model`. In `notify`, `webhook` is the
     address even if the file named another one that holds it.
@@ -54,11 +84,12 @@ class Config:
     supervision: Supervision
     notify: Notify
     security: Security
+    hosts: Hosts | None
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """What no log and no environment of another process may have."""
-        given = (self.token, self.notify.webhook)
+        given = (self.token, self.notify.webhook, *(self.hosts.secrets if self.hosts else ()))
         return tuple(
             value.get_secret_value() for value in given if value is not None and value.get_secret_value()
         )

@@ -29,6 +29,9 @@ DURATION: Final = r"([0-9]{1,9}(?:\.[0-9]{1,6})?) ?(s|m|h|d)"
 PERCENT: Final = r"([0-9]{1,3}(?:\.[0-9]{1,6})?) ?%"
 SHARD_IDS: Final = r"[0-9]{1,6}(-[0-9]{1,6})?( *, *[0-9]{1,6}(-[0-9]{1,6})?)*"
 EVENT_NAME: Final = r"[A-Z][A-Z0-9_]{0,63}"
+HOST_NAME: Final = r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
+MIN_LEASE_S: Final = 5.0
+MAX_LEASE_S: Final = 300.0
 
 _BYTES: Final = {
     "B": 1,
@@ -125,6 +128,27 @@ def _unit_hint(value: str, units: dict[str, float] | dict[str, int]) -> str:
     match = re.fullmatch(r"([0-9.]{1,19}) ?([A-Za-z]{1,12})", value)
     unit = match and nearest(match[2], units)
     return f"has no unit that is known; write {match[1]}{unit}" if match and unit else ""
+
+
+def lease(value: object) -> float:
+    """Return seconds for which a host owns a shard without renewing it, from `15s`."""
+    lease_s = duration(value)
+    if lease_s < MIN_LEASE_S:
+        raise UnfitError("is too short to be renewed in time; write 5s or more, such as 15s")
+    if lease_s > MAX_LEASE_S:
+        raise UnfitError(
+            "leaves shards without a host for that long when one dies; write 5m or less, such as 15s"
+        )
+    return lease_s
+
+
+def host_name(value: object) -> str:
+    """Return a host's name as one token of a NATS key; a dot, as in a full domain name, becomes `_`."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise UnfitError("is a number; put it in quotes to make it a name")
+    if not re.fullmatch(HOST_NAME, text(value)):
+        raise UnfitError
+    return text(value).replace(".", "_")
 
 
 def fraction(value: object) -> float:

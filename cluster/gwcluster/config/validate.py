@@ -15,15 +15,14 @@ from gwcluster.config.model import ClusterFile
 from gwcluster.config.problems import Path, alternatives, dotted, nearest
 from gwcluster.config.says import Section
 
-SECRET: Final[tuple[Path, ...]] = (("token",), ("notify", "webhook"))
-"""Keys whose values no complaint repeats."""
-
-_LATER: Final = {"hosts": "several hosts are not supported yet; remove this key and run the file on one host"}
+SECRET: Final[tuple[Path, ...]] = (("token",), ("notify", "webhook"), ("hosts", "nats"))
+"""Keys whose values, and those below them, no complaint repeats."""
 
 _MISSING: Final = {
     "intents": "is missing; write the intents your bot needs, such as intents: [GUILDS, GUILD_MESSAGES]",
     "secret_key_file": "is missing; write the path of the cluster's own secret key",
     "clients_dir": "is missing; write the path of the folder with the clients' public keys",
+    "nats": "is missing; write the addresses of your NATS servers, such as nats: [nats://10.0.0.1:4222]",
     "name": "is missing; write what the activity is called",
 }
 
@@ -66,13 +65,12 @@ def _message(document: Document, detail: ErrorDetails) -> str:
             said = f"is no mapping; indent its keys ({keys}) under it, or remove the line"
         case _:
             said = f"is not right here: {detail['msg']}"
-    return f"{document.subject(path, detail['input'], secret=path in SECRET)} {said}"
+    secret = any(path[: len(one)] == one for one in SECRET)
+    return f"{document.subject(path, detail['input'], secret=secret)} {said}"
 
 
 def _unknown(path: Path) -> str:
     *above, key = path
-    if len(path) == 1 and key in _LATER:
-        return _LATER[str(key)]
     homes = [home[:-1] for home in _all_keys(ClusterFile, ()) if home[-1] == key]
     if homes:
         where = alternatives(dotted(home) if home else "the top level" for home in homes)

@@ -38,6 +38,12 @@ def test_a_good_file_says_which_part_of_the_shards_it_runs(tmp_path: Path) -> No
     assert "; http none; " in out
 
 
+def test_a_good_file_of_several_hosts_says_which_of_them_this_is(tmp_path: Path) -> None:
+    path = written(tmp_path, LEAST + "hosts: {nats: nats://127.0.0.1:4222, name: gw-1}\n")
+    _, out, _ = _check(path)
+    assert out.endswith("; host gw-1 of several at nats://127.0.0.1:4222\n")
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -70,7 +76,10 @@ def test_a_good_file_says_which_part_of_the_shards_it_runs(tmp_path: Path) -> No
             LEAST + "events: {bind: tcp://*:1}\n",
             "3: events.bind: this address can be reached",
         ),
-        (LEAST + "hosts: {}\n", "3: hosts: several hosts are not supported yet; remove"),
+        (
+            LEAST + "hosts: {}\n",
+            "3: hosts.nats: is missing; write the addresses of your NATS servers, such as",
+        ),
         (
             LEAST + "identify: {reserve: 2}\n",
             "3: identify.reserve: 2 is more than all of it; write 2% if",

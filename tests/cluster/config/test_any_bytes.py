@@ -15,7 +15,7 @@ from support.config_files import LEAST, written
 
 SCHEMA = json_schema()
 KNOWN = sorted({key for owner in (SCHEMA, *SCHEMA["$defs"].values()) for key in owner.get("properties", {})})
-KEYS = st.sampled_from([*KNOWN, "hosts", "$", "x"])
+KEYS = st.sampled_from([*KNOWN, "$", "x"])
 WORTH_TRYING = (
     *(
         "all",
@@ -33,6 +33,8 @@ WORTH_TRYING = (
         "~/x",
     ),
     *(
+        "nats://[::1",
+        "tls://a:4222",
         "https://[/api/v10",
         "[::1",
         "http://[v1.x]:5/api/v10",
@@ -76,6 +78,15 @@ SHAPES = st.fixed_dictionaries(
         "requests": st.fixed_dictionaries({}, optional={"bind": TREES}),
         "http": st.fixed_dictionaries({}, optional={"bind": SCALARS}),
         "log": st.fixed_dictionaries({"retention": st.dictionaries(KEYS, SCALARS) | TREES}),
+        "hosts": st.fixed_dictionaries(
+            {"nats": TREES},
+            optional={
+                **dict.fromkeys(("name", "lease", "user", "password_file", "nkey_seed_file"), SCALARS),
+                "tls": st.dictionaries(KEYS, SCALARS),
+                "addresses": st.dictionaries(KEYS, SCALARS) | TREES,
+            },
+        )
+        | TREES,
         "security": st.fixed_dictionaries({"curve": st.dictionaries(KEYS, SCALARS) | TREES}),
     },
 )

@@ -19,7 +19,6 @@ BROKEN = [
     ("count: 4", 3, "count", "there is no such key here; it belongs under shards; check the indentation"),
     ("log:\n  age: 1h", 4, "log.age", "it belongs under log.retention; check the indentation"),
     ("zzz: 1", 3, "zzz", "there is no such key; known here are name, token, token_file, intents, shards,"),
-    ("hosts:\n  lease: 15s", 3, "hosts", "several hosts are not supported yet; remove this key"),
     ("shards:", 3, "shards", "null is no mapping; indent its keys (count, ids) under it, or remove the line"),
     (
         "\nshards:\n  count: many",

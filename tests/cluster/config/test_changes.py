@@ -30,6 +30,7 @@ def test_the_same_file_changes_nothing(tmp_path: Path) -> None:
         ("log: {retention: {bytes: 1GiB}}", Changes(at_start=("log.retention.bytes",))),
         ("events: {bind: tcp://127.0.0.1:9}", Changes(never=("events.bind",))),
         ("gateway: {compression: none}", Changes(never=("gateway.compression",))),
+        ("hosts: {nats: nats://localhost:4222}", Changes(never=("hosts",))),
         ("name: other\nstate: /x", Changes(never=("name", "state"))),
     ],
 )

@@ -33,6 +33,11 @@ GOOD = [
     "events: {bind: tcp://*:1}\n",
     LEAST + "notify: {webhook: 'https://example.com/x', format: json}\n",
     LEAST + "notify:\n  webhook: ${HOOK:-http://localhost:1/}\n",
+    LEAST + "hosts: null\n",
+    LEAST + "hosts: {nats: nats://127.0.0.1:4222}\n",
+    LEAST + "hosts:\n  nats: nats://localhost\n  name: ${H:-a.b}\n  lease: 5m\n  tls: null\n",
+    LEAST + "hosts:\n  nats: ['tls://[::1]:1', tls://a]\n  tls: {handshake_first: true}\n  addresses:\n"
+    "    {events: tcp://a.b:1, requests: ipc:///x, http: a:2}\n",
 ]
 
 BAD = [
@@ -46,6 +51,16 @@ BAD = [
     "token: a\nintents: 67108864\n",
     LEAST + "shard: 1\n",
     LEAST + "hosts: {}\n",
+    LEAST + "hosts: 3\n",
+    LEAST + "hosts: {nats: []}\n",
+    LEAST + "hosts: {nats: [nats://me:secret@localhost]}\n",
+    LEAST + "hosts: {nats: http://localhost}\n",
+    LEAST + "hosts: {nats: nats://localhost, name: a/b}\n",
+    LEAST + "hosts: {nats: nats://localhost, lease: 15}\n",
+    LEAST + "hosts: {nats: nats://localhost, user: ''}\n",
+    LEAST + "hosts: {nats: nats://localhost, addresses: {events: '10.0.0.1:5570'}}\n",
+    LEAST + "hosts: {nats: tls://localhost, tls: {handshake_first: 1}}\n",
+    LEAST + "hosts: {nats: tls://localhost, tls: {ca_file: null}}\n",
     LEAST + "shards: {cuont: 1}\n",
     LEAST + "shards: null\n",
     LEAST + "shards: {count: 0}\n",
@@ -105,7 +120,7 @@ def test_every_default_in_the_schema_is_valid_there() -> None:
     schema = json_schema()
     for owner in (schema, *schema["$defs"].values()):
         for key, part in owner.get("properties", {}).items():
-            if "default" in part and key not in {"token", "token_file"}:
+            if "default" in part:
                 there = VALIDATOR.evolve(schema={**part, "$defs": schema["$defs"]})
                 assert there.is_valid(part["default"]), key
 
