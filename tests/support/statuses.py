@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 NOW: Final = 1_790_000_000.0
@@ -15,6 +16,7 @@ def shard(number: int, **changes: Any) -> dict[str, Any]:
         "state": "live",
         "reason": "READY",
         "since": NOW - 90.0,
+        "host": None,
         "pid": 100 + number,
         "restarts": 0,
         "deaths": 0,
@@ -47,6 +49,76 @@ FAILED: Final = {
 STALE: Final = {"fresh": False, "pulse_age_s": 33.0}
 
 
+def elsewhere(number: int, host: str | None) -> dict[str, Any]:
+    """Return a shard that another host runs, or none."""
+    told = ("latency_s", "events", "event_age_s", "ack_age_s", "resumes", "identifies", "session", "offset")
+    more = ("pid", "memory_bytes", "pulse_age_s", "events_per_s", "guilds", "session_age_s")
+    unknown = dict.fromkeys((*told, *more))
+    words = "another host is to run it"
+    return shard(number, state="elsewhere", host=host, reason=words, fresh=False, **unknown)
+
+
+def neighbour(name: str, shards: Sequence[int], **changes: Any) -> dict[str, Any]:
+    """Return what a status tells of a host that is well, but for these changes."""
+    return {
+        "name": name,
+        "version": "1.2.3",
+        "draining": False,
+        "up_s": 7200.0,
+        "seen_s": 2.0,
+        "addresses": {"events": [f"tcp://{name}:5570"], "requests": [f"tcp://{name}:5571"], "http": []},
+        "shards": list(shards),
+        **changes,
+    }
+
+
+NATS: Final = {
+    "connected": True,
+    "server": "nats://10.0.0.1:4222",
+    "answered_s": 1.5,
+    "unreachable_s": None,
+    "pause_s": None,
+    "why": None,
+}
+SILENT: Final = {
+    "connected": False,
+    "server": None,
+    "answered_s": 9.0,
+    "unreachable_s": 9.0,
+    "pause_s": 3.0,
+    "why": "no servers available",
+}
+"""Changes of `nats`: it doesn't answer."""
+
+
+def hosts(
+    me: str, *all_: dict[str, Any], free: Sequence[int] = (), nats: Mapping[str, Any] = NATS, **changes: Any
+) -> dict[str, Any]:
+    """Return `hosts` of the status that host `me` tells."""
+    (mine,) = [host for host in all_ if host["name"] == me]
+    return {
+        "me": me,
+        "draining": mine["draining"],
+        "lease_s": 15.0,
+        "leases": {str(number): 13.5 for number in mine["shards"]},
+        "hosts": list(all_),
+        "free": list(free),
+        "nats": {**NATS, **nats},
+        **changes,
+    }
+
+
+def of_three(**changes: Any) -> dict[str, Any]:
+    """Return the status of host b, of three hosts with 8 of 24 shards each, but for changes of `hosts`."""
+    all_ = [neighbour(name, range(first, first + 8)) for name, first in (("a", 0), ("b", 8), ("c", 16))]
+    names = [name for name in "abc" for _ in range(8)]
+    shards = [
+        shard(number, host="b") if name == "b" else elsewhere(number, name)
+        for number, name in enumerate(names)
+    ]
+    return status(*shards, hosts={**hosts("b", *all_), **changes})
+
+
 def status(*shards: dict[str, Any], **changes: Any) -> dict[str, Any]:
     """Return the status of a cluster that has these."""
     return {
@@ -56,8 +128,9 @@ def status(*shards: dict[str, Any], **changes: Any) -> dict[str, Any]:
         "started_at": NOW - 60.0,
         "now": NOW,
         "shards": len(shards),
+        "ids": [each["shard"] for each in shards],
         "ready": sum(each["state"] == "live" and each["fresh"] for each in shards),
-        "total": len(shards),
+        "total": sum(each["state"] != "elsewhere" for each in shards),
         "degraded": sum(each["degraded"] is not None for each in shards),
         "failed": 0,
         "identifies": {"total": 1000, "remaining": 900, "spendable": 800, "resets_at": NOW + 3600.0},
@@ -66,6 +139,7 @@ def status(*shards: dict[str, Any], **changes: Any) -> dict[str, Any]:
         "reloaded_at": None,
         "rolling": None,
         "rolled": None,
+        "hosts": None,
         "shard": list(shards),
         **changes,
     }

@@ -9,6 +9,8 @@ from typing import Any, Final
 Shard = dict[str, Any]
 """One of `shard` in the status."""
 
+ELSEWHERE: Final = "elsewhere"
+
 _RANGE: Final = re.compile(r"([0-9]{1,6})(?:-([0-9]{1,6}))?")
 
 
@@ -30,8 +32,15 @@ def is_ready(shard: Shard) -> bool:
     return bool(shard["state"] == "live" and shard["fresh"])
 
 
+def is_free(shard: Shard) -> bool:
+    """Say whether no host runs a shard, where there are several."""
+    return bool(shard["state"] == ELSEWHERE and shard.get("host") is None)
+
+
 def is_bad(shard: Shard) -> bool:
-    """Say whether somebody may want to look at a shard."""
+    """Say whether somebody may want to look at a shard; one that another host runs is that host's to show."""
+    if shard["state"] == ELSEWHERE:
+        return is_free(shard)
     return not is_ready(shard) or shard["degraded"] is not None
 
 
@@ -50,6 +59,7 @@ def chosen(
 
 _WORST: Final = (
     "failed",
+    "free",
     "stopped",
     "backoff",
     "starting",
@@ -61,8 +71,11 @@ _WORST: Final = (
 
 
 def _badness(shard: Shard) -> tuple[float, ...]:
-    state = shard["state"]
-    rank = _WORST.index(state) if state in _WORST else len(_WORST) + is_ready(shard)
+    state = "free" if is_free(shard) else shard["state"]
+    if state in _WORST:
+        rank = _WORST.index(state)
+    else:
+        rank = len(_WORST) + (2 if state == ELSEWHERE else is_ready(shard))
     return (
         rank,
         shard["degraded"] is None,
@@ -91,7 +104,7 @@ ORDERS: Final[dict[str, Callable[[Shard], tuple[float, ...]]]] = {
 
 
 def runs(shards: Sequence[Shard], longest: int) -> list[list[Shard]]:
-    """Return shards as groups: bad ones alone, others with their neighbours, no more than so many."""
+    """Return shards as groups of so many at most: bad ones alone, others with neighbours of the same host."""
     groups: list[list[Shard]] = []
     for each in sorted(shards, key=lambda one: int(one["shard"])):
         last = groups[-1] if groups else []
@@ -99,6 +112,7 @@ def runs(shards: Sequence[Shard], longest: int) -> list[list[Shard]]:
             last
             and not is_bad(each)
             and not is_bad(last[-1])
+            and (each["state"], each.get("host")) == (last[-1]["state"], last[-1].get("host"))
             and each["shard"] == last[-1]["shard"] + 1
             and each["shard"] // longest == last[0]["shard"] // longest
         ):

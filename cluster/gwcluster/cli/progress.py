@@ -63,10 +63,16 @@ class Progress:
             elapsed_s = time.monotonic() - self._cluster.started_at
             drawn = draw(self._console, crew, elapsed_s, now=time.monotonic(), wall=time.time())
             self._live.update(drawn, refresh=True)
-            if crew is not None and seconds_left(crew, time.monotonic()) is None:
+            if crew is not None and not self._goes_on(crew):
                 self._live.stop()
                 return
             await asyncio.sleep(REFRESH_S)
+
+    def _goes_on(self, crew: Crew) -> bool:
+        """Say whether shards are coming up here, or may: among several hosts they are claimed first."""
+        if seconds_left(crew, time.monotonic()) is not None:
+            return True
+        return crew.board.counts.total == 0 and bool((self._cluster.status()["hosts"] or {}).get("free"))
 
 
 def draw(console: Console, crew: Crew | None, elapsed_s: float, *, now: float, wall: float) -> RenderableType:
@@ -92,6 +98,9 @@ def _headline(crew: Crew, elapsed_s: float, now: float) -> Text:
     left_s = seconds_left(crew, now)
     line = Text.assemble(
         (f"{counts.ready} of {counts.total} shards live", "bold"),
+        f" · {counts.total} of {len(crew.board.views)} shards are this host's"
+        if _is_shared(crew.board)
+        else "",
         f" after {elapsed_s:.0f} s",
         f" · about {left_s:.0f} s left" if left_s is not None else "",
         f" · identifies: {budget.remaining} of {budget.total} left today, {budget.reserve} in reserve"
@@ -116,13 +125,14 @@ def seconds_left(crew: Crew, now: float) -> float | None:
 
 def _bar(board: Board) -> Text:
     counts = board.counts
-    full = round(BAR_WIDTH * counts.ready / counts.total)
+    full = round(BAR_WIDTH * counts.ready / max(1, counts.total))
     return Text.assemble(("━" * full, "green"), ("─" * (BAR_WIDTH - full), "dim"))
 
 
 def _table(board: Board, height: int, now: float) -> Table:
     """Return as many shards as fit; those that are not live yet come first."""
-    views = sorted(board.views.values(), key=lambda view: (view.state is ShardState.LIVE, view.shard))
+    here = [view for view in board.views.values() if view.state is not ShardState.ELSEWHERE]
+    views = sorted(here, key=lambda view: (view.state is ShardState.LIVE, view.shard))
     shown = sorted(views[:height], key=lambda view: view.shard)
     table = Table(box=None, pad_edge=False, header_style="dim")
     for title, side in (("shard", "right"), ("state", "left"), ("since", "right"), ("", "left")):
@@ -132,6 +142,10 @@ def _table(board: Board, height: int, now: float) -> Table:
     if len(views) > len(shown):
         table.add_row("", f"and {len(views) - len(shown)} more")
     return table
+
+
+def _is_shared(board: Board) -> bool:
+    return any(view.state is ShardState.ELSEWHERE for view in board.views.values())
 
 
 def _row(view: ShardView, now: float) -> tuple[str, Text, str, Text]:

@@ -8,9 +8,10 @@ from typing import Any, Final
 
 from rich.text import Text
 
-from gwcluster.cli.chosen import Shard, is_bad, runs
+from gwcluster.cli.chosen import Shard, is_bad, is_free, runs
 from gwcluster.cli.figures import NOTHING, age, latency, number, plain, size
-from gwcluster.cli.signs import DEGRADED, SIGNS, STALE
+from gwcluster.cli.host_table import host_lines, share
+from gwcluster.cli.signs import DEGRADED, FREE, SIGNS, STALE
 from gwcluster.spans import moment
 from gwcluster.wire.notices import ShardState
 
@@ -31,6 +32,9 @@ _NARROW: Final = {
     "ack": 5,
     "starts": 6,
 }
+_HOST: Final = {"host": 10}
+"""Where there are several."""
+
 _WIDE: Final = {
     **_NARROW,
     "deaths": 6,
@@ -44,14 +48,13 @@ _WIDE: Final = {
 
 def headline(status: dict[str, Any]) -> Text:
     """Return the totals of a cluster, some lines of them."""
-    states = Counter("stale" if sign(each) is STALE else str(each["state"]) for each in status["shard"])
+    states = Counter(_name(each) for each in status["shard"])
     states.pop("live", None)
-    ready, total = status["ready"], status["total"]
     up = age(status["now"] - status["started_at"])
     line = Text.assemble(
         (str(status["name"]), "bold"),
         f"  gwcluster {status['version']}, process {status['pid']}, up {up}\n",
-        (_ready(status), "bold green" if ready == total > 0 else "bold yellow"),
+        (_ready(status), "bold green" if _is_whole(status) else "bold yellow"),
         *(f" · {count} {state}" for state, count in sorted(states.items())),
         (f" · {status['degraded']} degraded", "bold red") if status["degraded"] else "",
         f" · {number(status['events_per_s'])} events/s · {number(status['guilds'])} guilds",
@@ -62,13 +65,24 @@ def headline(status: dict[str, Any]) -> Text:
         line.append(f"\nrolling restart: {_far(rolling)} shards are done", "bold cyan")
     elif (rolled := status["rolled"]) is not None and rolled["why"] is not None:
         line.append(f"\nrolling restart stopped after {_far(rolled)} shards: {plain(rolled['why'])}", "red")
+    if (hosts := status.get("hosts")) is not None:
+        line.append_text(host_lines(hosts))
     return line
+
+
+def _is_whole(status: dict[str, Any]) -> bool:
+    """Say whether nothing is missing; a host that is one of several may well have no shards."""
+    spare = status.get("hosts") is not None and bool(status["shard"])
+    return status["ready"] == status["total"] and (status["total"] > 0 or spare)
 
 
 def _ready(status: dict[str, Any]) -> str:
     if status["shards"] is None:
         return "the shards aren't known yet: Discord hasn't answered"
-    return f"{status['ready']} of {status['total']} shards are ready"
+    ready = f"{status['ready']} of {status['total']} shards are ready"
+    if (hosts := status.get("hosts")) is None:
+        return ready
+    return f"{share(hosts, len(status['ids']))}, {status['ready']} of {status['total']} are ready"
 
 
 def _memory(status: dict[str, Any]) -> float | None:
@@ -100,6 +114,8 @@ def table(shards: Sequence[Shard], now: float, *, width: int, grouped: bool = Fa
     """
     wide = width >= WIDE
     columns = _WIDE if wide else _NARROW
+    if any(each.get("host") is not None for each in shards):
+        columns = columns | _HOST
     lines = [Text(" ".join(_fitted(title, columns[title], title) for title in columns), "dim")]
     for group in runs(shards, GROUP) if grouped else [[each] for each in shards]:
         cells = _cells(group, now)
@@ -132,6 +148,8 @@ def _style(cell: str | Text) -> str:
 def _why(shard: Shard) -> str:
     if shard["degraded"] is not None:
         return f"degraded: {shard['degraded']}"
+    if is_free(shard):
+        return "no host has its lease"
     if shard["state"] == "live" and not shard["fresh"]:
         return f"not heard of for {age(shard['pulse_age_s'])}; it was live then"
     return str(shard["reason"])
@@ -141,7 +159,15 @@ def sign(shard: Shard) -> tuple[str, str]:
     """Return the sign of a shard and its colour; one that isn't heard of is never shown as good."""
     if shard["state"] == "live" and not shard["fresh"]:
         return STALE
+    if is_free(shard):
+        return FREE
     return DEGRADED if shard["degraded"] is not None else SIGNS[_state(shard["state"])]
+
+
+def _name(shard: Shard) -> str:
+    """Return the state of a shard as it is shown."""
+    mark = sign(shard)
+    return {STALE: "stale", FREE: "free"}.get(mark, str(shard["state"]))
 
 
 def _state(text: str) -> ShardState:
@@ -152,7 +178,6 @@ def _cells(group: Sequence[Shard], now: float) -> dict[str, str | Text]:
     first, last = group[0], group[-1]
     mark, style = sign(first)
     stale = not first["fresh"] and first["pulse_age_s"] is not None
-    name = "stale" if mark == STALE[0] else str(first["state"])
 
     def figure(text: str) -> Text:
         return Text(f"{text}?" if stale and text != NOTHING else text, "dim" if stale else "")
@@ -165,7 +190,7 @@ def _cells(group: Sequence[Shard], now: float) -> dict[str, str | Text]:
 
     return {
         "shard": str(first["shard"]) if first is last else f"{first['shard']}-{last['shard']}",
-        "state": Text(f"{mark} {name}", style),
+        "state": Text(f"{mark} {_name(first)}", style),
         "since": age(now - (most("since") or now)),
         "latency": figure(latency(most("latency_s"))),
         "ev/s": figure(number(total("events_per_s"))),
@@ -178,6 +203,7 @@ def _cells(group: Sequence[Shard], now: float) -> dict[str, str | Text]:
         "resumes": figure(number(total("resumes"))),
         "identifies": figure(number(total("identifies"))),
         "memory": figure(size(total("memory_bytes"))),
+        "host": plain(first.get("host") or NOTHING),
     }
 
 

@@ -16,10 +16,14 @@ SIGNS: Final[dict[ShardState, tuple[str, str]]] = {
     ShardState.LIVE: ("●", "green"),
     ShardState.STOPPED: ("■", "dim"),
     ShardState.FAILED: ("✗", "bold red"),
+    ShardState.ELSEWHERE: ("○", "dim"),
 }
 
 STALE: Final = ("?", "bold yellow")
 """Of a shard that was live when it was last heard of, which is too long ago."""
+
+FREE: Final = ("◌", "bold yellow")
+"""Of a shard that no host runs."""
 
 DEGRADED: Final = ("!", "bold red")
 """Of a shard whose log can't be written."""

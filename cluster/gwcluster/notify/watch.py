@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from gwcluster.sight import Sight
+from gwcluster.notify.roll_call import RollCall
+from gwcluster.sight import Neighbours, Sight
 
 EVERY_S: Final = 30.0
 """Least time between two messages; what happens meanwhile is in the next one."""
@@ -21,6 +22,10 @@ GATHER_S: Final = 2.0
 
 DEGRADED_S: Final = 60.0
 DOWN_S: Final = 300.0
+FREE_S: Final = 60.0
+GONE_S: Final = 60.0
+"""A host that is started anew is back sooner, and its shards are taken sooner."""
+
 CALM_S: Final = 30.0
 """What was so and flickers is over only when it has stayed away for so long."""
 
@@ -34,12 +39,18 @@ class Kind(enum.StrEnum):
     SLOWED = "identifies_held_back"
     DEGRADED = "shard_degraded"
     DOWN = "shards_down"
+    SILENT = "nats_unreachable"
+    FREE = "shards_free"
+    GONE = "host_gone"
 
 
-AFTER_S: Final = {Kind.DEGRADED: DEGRADED_S, Kind.DOWN: DOWN_S}
+AFTER_S: Final = {Kind.DEGRADED: DEGRADED_S, Kind.DOWN: DOWN_S, Kind.FREE: FREE_S, Kind.GONE: GONE_S}
 """So long it has to last before it is told; everything else at once."""
 
-_PER_SHARD: Final = frozenset({Kind.FAILED, Kind.DEGRADED})
+_PER_SHARD: Final = frozenset({Kind.FAILED, Kind.DEGRADED, Kind.FREE})
+
+_OF_ALL_HOSTS: Final = frozenset({Kind.FREE, Kind.GONE})
+"""Each of several hosts sees it; one of them tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +62,7 @@ class News:
         shards: whose, in order; empty: the cluster's.
         why: of the first of them.
         lasted_s: for how long it has been so, or was; of the first of them.
+        hosts: which, in order, where hosts are concerned.
     """
 
     kind: Kind
@@ -58,10 +70,11 @@ class News:
     shards: tuple[int, ...]
     why: str
     lasted_s: float
+    hosts: tuple[str, ...] = ()
 
 
-Key = tuple[Kind, int]
-"""What is so, and of which shard; -1: of the cluster."""
+Key = tuple[Kind, int | str]
+"""What is so, and of which shard or host; -1: of the cluster."""
 
 
 @dataclass(slots=True)
@@ -82,6 +95,7 @@ class Watch:
 
     def __init__(self) -> None:
         self._states: dict[Key, _State] = {}
+        self._roll_call = RollCall()
         self._not_before = float("-inf")
         self._gathering_until: float | None = None
 
@@ -89,14 +103,22 @@ class Watch:
         """Take in how the cluster is at monotonic `now`."""
         if seen.stopping and seen.refused is None:
             return  # asked for: nothing that it brings is news
-        found = _found(seen)
+        found = dict(_found(seen))
+        if (neighbours := seen.neighbours) is not None:
+            found.update({(Kind.GONE, name): GONE for name in self._roll_call.missing(neighbours, now)})
+            if not neighbours.speaks:  # but what was told is taken back
+                found = {
+                    key: why
+                    for key, why in found.items()
+                    if key[0] not in _OF_ALL_HOSTS or self._is_told(key)
+                }
         for key, why in found.items():
             state = self._states.setdefault(key, _State(now, why))
             state.gone_at, state.why = None, why
         for key, state in list(self._states.items()):
             if key in found:
                 continue
-            if key[0] is Kind.FAILED and key[1] not in seen.live:
+            if key[0] is Kind.FAILED and key[1] not in seen.live and not _is_elsewhere(key[1], seen):
                 state.gone_at = None
                 continue  # somebody starts it again: it is well when it is live
             state.gone_at = state.gone_at if state.gone_at is not None else now
@@ -123,10 +145,10 @@ class Watch:
     def told(self, news: Iterable[News], now: float) -> None:
         """This has arrived; the next message waits for a while."""
         for one in news:
-            for shard in one.shards or (-1,):
+            for of in one.shards or one.hosts or (-1,):
                 if one.over:
-                    self._states.pop((one.kind, shard), None)
-                elif (state := self._states.get((one.kind, shard))) is not None:
+                    self._states.pop((one.kind, of), None)
+                elif (state := self._states.get((one.kind, of))) is not None:
                     state.told = True
         self.wait(now, EVERY_S)
 
@@ -135,6 +157,9 @@ class Watch:
         self._gathering_until = None
         self._not_before = now + seconds
 
+    def _is_told(self, key: Key) -> bool:
+        return key in self._states and self._states[key].told
+
     def _difference(self, now: float, *, over: bool) -> list[Key]:
         if over:
             gone = ((key, state.gone_at) for key, state in self._states.items() if state.told)
@@ -142,17 +167,33 @@ class Watch:
         return [key for key, state in self._states.items() if not state.told and state.counts(key[0], now)]
 
     def _lines(self, keys: Iterable[Key], now: float, *, over: bool) -> list[News]:
-        by_kind: dict[Kind, list[int]] = {}
-        for kind, shard in keys:
-            by_kind.setdefault(kind, []).append(shard)
+        by_kind: dict[Kind, list[Key]] = {}
+        for key in keys:
+            by_kind.setdefault(key[0], []).append(key)
         lines = []
         for kind in Kind:
-            if shards := sorted(by_kind.get(kind, ())):
-                state = self._states[kind, shards[0]]
+            if of := sorted(by_kind.get(kind, ())):
+                state = self._states[of[0]]
                 until = now if state.gone_at is None else state.gone_at
-                of = tuple(shards) if kind in _PER_SHARD else ()
-                lines.append(News(kind, over, of, state.why, until - state.since))
+                shards = (
+                    tuple(which for _, which in of if isinstance(which, int)) if kind in _PER_SHARD else ()
+                )
+                hosts = tuple(which for _, which in of if isinstance(which, str))
+                lines.append(News(kind, over, shards, state.why, until - state.since, hosts))
         return lines
+
+
+GONE: Final = "other hosts take its shards once its leases have ended"
+NO_LEASE: Final = "no host takes them; there are too few, or they can't reach NATS or Discord"
+
+
+def _why_silent(neighbours: Neighbours) -> str:
+    why = "" if neighbours.why is None else f"{neighbours.why}; "
+    return f"{why}the shards of host {neighbours.me} pause when their leases end, and resume when it answers"
+
+
+def _is_elsewhere(shard: int | str, seen: Sight) -> bool:
+    return seen.neighbours is not None and shard in seen.neighbours.away
 
 
 def _found(seen: Sight) -> Mapping[Key, str]:
@@ -170,4 +211,8 @@ def _found(seen: Sight) -> Mapping[Key, str]:
         found[Kind.DOWN, -1] = "no shard runs yet: Discord has not told how many there are"
     elif seen.counts.ready < seen.counts.total:
         found[Kind.DOWN, -1] = f"{seen.counts.ready} of {seen.counts.total} shards are live"
+    if (neighbours := seen.neighbours) is not None:
+        if neighbours.silent is not None:
+            found[Kind.SILENT, -1] = _why_silent(neighbours)
+        found.update(((Kind.FREE, shard), NO_LEASE) for shard in neighbours.free)
     return found

@@ -17,6 +17,9 @@ MAX_WHY: Final = 300
 MAX_SHARDS: Final = 100
 """Shard ids in one line of the JSON format; `more` counts the others."""
 
+MAX_HOSTS: Final = 8
+"""Names of hosts in one line, and in one line of the JSON format."""
+
 _SUPPRESS_EMBEDS: Final = 1 << 2
 
 _BEGAN: Final = {
@@ -26,6 +29,9 @@ _BEGAN: Final = {
     Kind.SLOWED: "identifies are held back",
     Kind.DEGRADED: "the log can't be written",
     Kind.DOWN: "not all shards are live",
+    Kind.SILENT: "NATS does not answer",
+    Kind.FREE: "run by no host",
+    Kind.GONE: "gone",
 }
 _OVER: Final = {
     Kind.REFUSED: "Discord takes the bot again",
@@ -34,6 +40,9 @@ _OVER: Final = {
     Kind.SLOWED: "identifies are granted again",
     Kind.DEGRADED: "the log is written again",
     Kind.DOWN: "all shards are live again",
+    Kind.SILENT: "NATS answers again",
+    Kind.FREE: "run by a host again",
+    Kind.GONE: "back",
 }
 
 
@@ -42,11 +51,18 @@ def line(news: News) -> str:
     whose = ""
     if news.shards:
         whose = f"shard{'s' if len(news.shards) > 1 else ''} {named(news.shards)}: "
+    if news.hosts:
+        whose = f"host{'s' if len(news.hosts) > 1 else ''} {_names(news.hosts)}: "
     if news.over:
         return f"{whose}{_OVER[news.kind]}, after {span(news.lasted_s)}"
     since = f", for {span(news.lasted_s)}" if news.lasted_s >= 1 else ""
     why = " ".join(news.why.split())
     return f"{whose}{_BEGAN[news.kind]}{since}: {why if len(why) <= MAX_WHY else why[: MAX_WHY - 1] + '…'}"
+
+
+def _names(hosts: Sequence[str]) -> str:
+    more = f" and {len(hosts) - MAX_HOSTS} more" if len(hosts) > MAX_HOSTS else ""
+    return f"{', '.join(hosts[:MAX_HOSTS])}{more}"
 
 
 def body(
@@ -88,6 +104,7 @@ def _object(news: News, text: str) -> dict[str, Any]:
         "over": news.over,
         "shards": list(news.shards[:MAX_SHARDS]),
         "more": max(0, len(news.shards) - MAX_SHARDS),
+        "hosts": list(news.hosts[:MAX_HOSTS]),
         "text": text,
     }
 

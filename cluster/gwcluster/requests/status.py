@@ -91,7 +91,8 @@ def document(
     views: Sequence[ShardView] = [] if board is None else list(board.views.values())
     counts = Counts(0, 0, 0, 0) if board is None else board.counts
     at = 0.0 if board is None else board.clock()
-    told = [_shard(view, at) for view in views]
+    owners = _owners(hosts)
+    told = [_shard(view, at, owners.get(view.shard)) for view in views]
     guilds = [each["guilds"] for each in told if each["guilds"] is not None]
     return {
         "name": run.name,
@@ -123,13 +124,24 @@ def document(
     }
 
 
-def _shard(view: ShardView, at: float) -> dict[str, Any]:
+def _owners(hosts: dict[str, Any] | None) -> dict[int, str]:
+    """Return which host has the lease of each shard, of those that any has."""
+    if hosts is None:
+        return {}
+    told = {shard: str(host["name"]) for host in hosts["hosts"] for shard in host["shards"]}
+    free = set(hosts["free"])  # looked at by themselves, while a host tells its own only now and then
+    others = {shard: name for shard, name in told.items() if shard not in free and name != hosts["me"]}
+    return others | {int(shard): str(hosts["me"]) for shard in hosts["leases"]}
+
+
+def _shard(view: ShardView, at: float, host: str | None) -> dict[str, Any]:
     pulse = view.pulse
     return {
         "shard": view.shard,
         "state": view.state.value,
         "reason": view.reason,
         "since": view.since,
+        "host": host,
         "pid": view.pid,
         "restarts": view.restarts,
         "deaths": view.deaths,

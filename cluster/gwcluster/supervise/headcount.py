@@ -28,6 +28,10 @@ class Headcount:
 
     def look(self, counts: Counts, now: float) -> tuple[int, str] | None:
         """Return a level of logging's and what is to be said now, None for nothing."""
+        if counts.total == 0:
+            self._broken_since = self._whole_since = None
+            self._was_whole = False
+            return None  # other hosts run all of them: what comes here is a beginning
         if counts.ready < counts.total:
             return self._broken(counts, now)
         if not self._was_whole:

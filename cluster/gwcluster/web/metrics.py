@@ -59,6 +59,10 @@ def _rolling(key: str) -> Callable[[Figures], float | None]:
     return lambda figures: None if figures.get("rolling") is None else figures["rolling"][key]
 
 
+def _hosts(read: Callable[[Figures], float | None]) -> Callable[[Figures], float | None]:
+    return lambda figures: None if figures["hosts"] is None else read(figures["hosts"])
+
+
 def _age(key: str) -> Callable[[Figures], float | None]:
     return lambda figures: age(figures[key], figures["pulse_age_s"])
 
@@ -90,6 +94,40 @@ CLUSTER: Final = (
     Gauge("gwcluster_rolling_restart_shards_done", "Of them, those that are done.", _rolling("done")),
 )
 """Of the cluster: one sample each."""
+
+HOSTS: Final = (
+    Gauge(
+        "gwcluster_hosts",
+        "Hosts of this cluster, this one included.",
+        _hosts(lambda all_: len(all_["hosts"])),
+    ),
+    Gauge(
+        "gwcluster_host_draining",
+        "1: this host gives its shards to others.",
+        _hosts(lambda all_: float(all_["draining"])),
+    ),
+    Gauge("gwcluster_shards_free", "Shards that no host runs.", _hosts(lambda all_: len(all_["free"]))),
+    Gauge(
+        "gwcluster_leases", "Leases of shards that this host holds.", _hosts(lambda all_: len(all_["leases"]))
+    ),
+    Gauge(
+        "gwcluster_lease_left_seconds",
+        "Until the first of them ends, if it isn't renewed.",
+        _hosts(lambda all_: min(all_["leases"].values(), default=None)),
+    ),
+    Gauge("gwcluster_lease_duration_seconds", "How long a renewed lease lasts.", _hosts(_key("lease_s"))),
+    Gauge(
+        "gwcluster_nats_connected",
+        "1: the connection to NATS stands.",
+        _hosts(lambda all_: float(all_["nats"]["connected"])),
+    ),
+    Gauge(
+        "gwcluster_nats_last_answer_age_seconds",
+        "Since JetStream last answered.",
+        _hosts(lambda all_: all_["nats"]["answered_s"]),
+    ),
+)
+"""Of the host, where there are several: one sample each. With one host there are none."""
 
 SHARD: Final = (
     Gauge(
@@ -123,7 +161,7 @@ SHARD: Final = (
         "gwcluster_shard_worker_deaths_total", "Ends of its worker that nobody asked for.", _key("deaths")
     ),
 )
-"""Of each shard, out of the status document; label `shard`."""
+"""Of each shard that this host runs, out of the status document; label `shard`."""
 
 SUMS: Final = (
     Counter(
@@ -151,7 +189,7 @@ EVICTED: Final = Counter(
     lambda _: None,
 )
 
-ALL: Final[tuple[Gauge, ...]] = (INFO, *CLUSTER, STATES, *SHARD, *SUMS, STATE, STREAMS, SLOW, EVICTED)
+ALL: Final[tuple[Gauge, ...]] = (INFO, *CLUSTER, *HOSTS, STATES, *SHARD, *SUMS, STATE, STREAMS, SLOW, EVICTED)
 """Every metric, but for those of the process, which prometheus_client itself names `process_…`."""
 
 
@@ -165,10 +203,12 @@ def families(document: Figures, totals: Callable[[int], dict[str, int]], visits:
     info = GaugeMetricFamily(INFO.name, INFO.meaning, labels=["name", "version"])
     info.add_metric([document["name"], document["version"]], 1.0)
     yield info
-    for metric in CLUSTER:
+    for metric in (*CLUSTER, *HOSTS):
         yield _family(metric, metric.read(document))
     yield _states(document)
-    shards: list[tuple[list[str], Figures]] = [([str(each["shard"])], each) for each in document["shard"]]
+    shards: list[tuple[list[str], Figures]] = [
+        ([str(each["shard"])], each) for each in document["shard"] if each["state"] != ShardState.ELSEWHERE
+    ]
     for metric in SHARD:
         yield _per_shard(metric, shards)
     sums = [(labels, dict[str, Any](totals(each["shard"]))) for labels, each in shards]
@@ -201,6 +241,8 @@ def _per_shard(metric: Gauge, shards: list[tuple[list[str], Figures]]) -> Metric
 def _states(document: Figures) -> Metric:
     family = GaugeMetricFamily(STATES.name, STATES.meaning, labels=["state"])
     counts = dict.fromkeys((state.value for state in ShardState), 0)
+    if document["hosts"] is None:
+        del counts[ShardState.ELSEWHERE.value]
     for shard in document["shard"]:
         counts[shard["state"]] += 1
     for state, count in counts.items():

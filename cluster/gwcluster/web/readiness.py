@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
+from gwcluster.hosts.words import is_late, silence
+
 MAX_REASONS: Final = 100
 """Most shards that are named; the others are counted."""
 
@@ -14,10 +16,12 @@ class Readiness:
     """The answer of `/readyz`.
 
     Attributes:
-        ok: every shard is live and its figures are fresh.
-        ready, total: numbers of shards.
+        ok: every shard is live and its figures are fresh; of several hosts: this one's, it is in touch with
+            the others, and takes shards. A host that is draining takes none: a rollout that goes on to the
+            next host once this one is ready must not count it.
+        ready, total: numbers of shards; of several hosts, this one's.
         reasons: for each shard that isn't ready `shard`, `state`, `since` (Unix seconds), `for_s` and `why`;
-            `shard`, `state` and `since` are None where all of the cluster is meant.
+            `shard` and `state` are None where the whole host is meant, `since` and `for_s` if not known.
         more: shards that aren't ready and not in `reasons`.
         degraded: shards whose logs can't be written; they count as ready.
     """
@@ -60,9 +64,9 @@ def judge(document: dict[str, Any]) -> Readiness:
     ready = len(shards) - len(reasons)
     if not known:
         why = "the shards are not known yet: Discord has not said how many there are"
-        reasons = [
-            {"shard": None, "state": None, "since": None, "for_s": now - document["started_at"], "why": why}
-        ]
+        reasons = [_of_all(why, now - document["started_at"])]
+    if (hosts := document["hosts"]) is not None:
+        reasons = [*_between_hosts(hosts, now), *reasons]
     return Readiness(
         ok=not reasons,
         ready=ready,
@@ -76,6 +80,21 @@ def judge(document: dict[str, Any]) -> Readiness:
 def age(of_figure: float | None, pulse_age_s: float | None) -> float | None:
     """Return how old something is now whose age a worker told `pulse_age_s` ago; None: it isn't known."""
     return None if of_figure is None or pulse_age_s is None else of_figure + pulse_age_s
+
+
+def _between_hosts(hosts: dict[str, Any], now: float) -> list[dict[str, Any]]:
+    """Return what speaks against this host, whatever its shards do."""
+    found = []
+    if is_late(hosts) and (why := silence(hosts["nats"], since=False)) is not None:
+        silent_s = hosts["nats"]["unreachable_s"]
+        found.append(_of_all(why, silent_s, now - silent_s))
+    if hosts["draining"]:
+        found.append(_of_all("this host is draining: it gives its shards to others and takes none", None))
+    return found
+
+
+def _of_all(why: str, for_s: float | None, since: float | None = None) -> dict[str, Any]:
+    return {"shard": None, "state": None, "since": since, "for_s": for_s, "why": why}
 
 
 def _is_ready(shard: dict[str, Any]) -> bool:
@@ -108,5 +127,6 @@ def _stale(shard: dict[str, Any]) -> str:
 
 def _line(reason: dict[str, Any]) -> str:
     if reason["shard"] is None:
-        return f"for {reason['for_s']:.0f} s: {reason['why']}"
+        lasts = "" if reason["for_s"] is None else f"for {reason['for_s']:.0f} s: "
+        return f"{lasts}{reason['why']}"
     return f"shard {reason['shard']}: {reason['state']} for {reason['for_s']:.0f} s: {reason['why']}"

@@ -48,6 +48,7 @@ def test_a_program_gets_what_is_so_as_data() -> None:
         "over": False,
         "shards": list(range(100)),
         "more": 400,
+        "hosts": [],
         "text": "shards 0-499: given up, for 1 s: died",
     }
     assert (second["kind"], second["over"], second["shards"], second["more"]) == ("shards_down", True, [], 0)

@@ -30,6 +30,7 @@ def test_before_the_shards_are_known_it_says_so() -> None:
         "reloaded_at": None,
         "rolling": None,
         "rolled": None,
+        "hosts": None,
         "shard": [],
     }
 
@@ -49,6 +50,7 @@ def test_each_shard_is_told_with_the_last_figures_of_its_worker() -> None:
         "state": "live",
         "reason": "READY",
         "since": NOW - 40,
+        "host": None,
         "pid": 99,
         "restarts": 0,
         "deaths": 1,

@@ -2,10 +2,11 @@
 
 import { bar, lines } from "./charts.js";
 import { Grid } from "./grid.js";
+import { Hosts } from "./hosts.js";
 import { Restarts } from "./restarts.js";
 import { follow } from "./stream.js";
 import {
-  MARKS, MEANINGS, clock, count, median, milliseconds, number, rate, shown, size, span, sum, why,
+  MARKS, MEANINGS, clock, count, isWell, median, milliseconds, number, rate, shown, size, span, sum, why,
 } from "./words.js";
 
 const HOUR_S = 3600;
@@ -25,6 +26,7 @@ const states = new Map();
 const rates = new Map(); // shard → [[at, events per second], …]
 
 const grid = new Grid(at("cells"), choose);
+const hosts = new Hosts(at);
 const restarts = new Restarts();
 
 function element(name, text, kind) {
@@ -102,7 +104,8 @@ function show() {
   figures(status);
   legend(status.shard);
   grid.show(status.shard);
-  at("main").className = status.total <= 16 ? "few-shards" : "";
+  at("main").className = status.shard.length <= 16 ? "few-shards" : "";
+  hosts.show(status);
   trouble(status);
   changed(status);
   detail(status);
@@ -156,7 +159,7 @@ function list(id, key, items) {
 }
 
 function trouble(status) {
-  const ill = status.shard.filter((shard) => shown(shard) !== "live");
+  const ill = status.shard.filter((shard) => !isWell(shard));
   at("trouble").hidden = !ill.length;
   say("trouble-title", `Not well: ${number(ill.length)}`);
   const listed = ill.slice(0, LISTED);
@@ -213,6 +216,7 @@ function detail(status) {
     "Session": shard.session === null ? "–" : `no. ${number(shard.session)}, ${span(shard.session_age_s)} old`,
     "Guilds": number(shard.guilds),
     "Offset in the log": number(shard.offset),
+    ...(status.hosts ? { "Host": shard.host ?? "none" } : {}),
     "Worker": shard.pid === null ? "none" : `process ${shard.pid}`,
     "Its memory": size(shard.memory_bytes),
     "Its RESUMEs, IDENTIFYs": `${number(shard.resumes)}, ${number(shard.identifies)}`,

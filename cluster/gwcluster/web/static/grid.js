@@ -50,14 +50,17 @@ export class Grid {
 
   paint(shard) {
     const state = shown(shard);
+    const cell = this.cells.get(shard.shard);
+    const title = `shard ${shard.shard}: ${MEANINGS[state]}${shard.host ? `, host ${shard.host}` : ""}`;
+    if (cell.title !== title) {
+      cell.title = title;
+      cell.setAttribute("aria-label", title);
+    }
     const before = this.states.get(shard.shard);
     if (before === state) return;
     this.states.set(shard.shard, state);
-    const cell = this.cells.get(shard.shard);
     cell.className = `cell ${state}${before ? " changed" : ""}`;
     cell.firstChild.textContent = MARKS[state];
-    cell.title = `shard ${shard.shard}: ${MEANINGS[state]}`;
-    cell.setAttribute("aria-label", cell.title);
   }
 
   choose(id) {

@@ -2,17 +2,19 @@
 
 export const MARKS = {
   live: "•", stale: "?", degraded: "!", starting: "S", backoff: "B", connecting: "C", queued: "Q",
-  identifying: "I", resuming: "R", stopped: "–", failed: "✕",
+  identifying: "I", resuming: "R", stopped: "–", failed: "✕", elsewhere: "○", free: "◌",
 };
 
 export const MEANINGS = {
   live: "live", stale: "live, figures stale", degraded: "live, log can't be written", starting: "starting",
   backoff: "waiting to dial again", connecting: "connecting", queued: "waiting for a permit to identify",
   identifying: "identifying", resuming: "resuming", stopped: "stopped", failed: "failed: given up",
+  elsewhere: "run by another host", free: "run by no host",
 };
 
 // The state as it is shown: figures that aren't fresh never look good.
 export function shown(shard) {
+  if (shard.state === "elsewhere") return shard.host ? "elsewhere" : "free";
   if (shard.state !== "live") return shard.state in MARKS ? shard.state : "starting";
   if (!shard.fresh) return "stale";
   return shard.degraded === null ? "live" : "degraded";
@@ -21,11 +23,27 @@ export function shown(shard) {
 // Why it is shown so.
 export function why(shard) {
   const state = shown(shard);
+  if (state === "elsewhere") return `on host ${shard.host}`;
+  if (state === "free") return "no host has its lease";
   if (state === "degraded") return shard.degraded;
   if (state !== "stale") return shard.reason;
   if (shard.pulse_age_s === null) return "no figures yet";
   const ack = shard.ack_age_s === null ? "" : `, last ACK ${span(shard.ack_age_s + shard.pulse_age_s)} ago`;
   return `last figures ${span(shard.pulse_age_s)} ago${ack}`;
+}
+
+// Whether somebody may want to look at it; what another host runs is that host's to show.
+export function isWell(shard) {
+  return shown(shard) === "live" || shown(shard) === "elsewhere";
+}
+
+// What is said while NATS doesn't answer; null: it does.
+export function silence(nats) {
+  if (nats.unreachable_s === null) return null;
+  const why = nats.why ? ` (${nats.why})` : "";
+  const follows = nats.pause_s === null ? "no shard runs here, and none can be taken"
+    : nats.pause_s <= 0 ? "shards pause; they resume when it is back" : `shards pause in ${span(nats.pause_s)}`;
+  return `NATS has not answered for ${span(nats.unreachable_s)}${why}: ${follows}.`;
 }
 
 export function number(value, digits = 0) {
