@@ -22,15 +22,18 @@ from gwcluster.board import Board
 from gwcluster.config import Config
 from gwcluster.fanin import Fanin
 from gwcluster.herald import Herald
+from gwcluster.identify.any_ledger import AnyLedger
 from gwcluster.identify.bootstrap import ask_until_answered, rest_session
 from gwcluster.identify.gate import UNKNOWN, Gate
 from gwcluster.identify.gateway_info import GatewayInfo, Refused
+from gwcluster.identify.known import Known
 from gwcluster.identify.ledger import Ledger, LedgerError
 from gwcluster.identify.limits import Limits
 from gwcluster.identify.permits import Permits
-from gwcluster.identify.standing import beginning, forget_all, look, resuming
-from gwcluster.identify.start import Start, advice
+from gwcluster.identify.standing import Sessions, beginning, forget_all, look, resuming
+from gwcluster.identify.start import Start, StartError, advice
 from gwcluster.job import job_of
+from gwcluster.log.reader import Reader
 from gwcluster.log.session_state import touch
 from gwcluster.means import Means
 from gwcluster.memory import pause_s
@@ -161,25 +164,30 @@ class Cluster:
             GwclusterError: it can't start; the message names the thing and the remedy.
         """
         with contextlib.closing(Ledger(state.ledger, clock=self._means.wall)) as ledger:
-            fanin = self._means.fanin(state)
-            log.info("events are published at %s", ", ".join(self.config.events.bind))
+            async with self._hosting(state, ledger) as hosting:
+                return await self._open(state, ledger if hosting is None else hosting.ledger, hosting)
+
+    async def _open(self, state: StateFolder, ledger: AnyLedger, hosting: Hosting | None) -> Exit:
+        fanin = self._means.fanin(state)
+        log.info("events are published at %s", ", ".join(self.config.events.bind))
+        try:
+            control = ControlLoop(asyncio.get_running_loop(), self.operations)
+            desk = self._means.desk(
+                control, (lambda shard: Reader(state.shard(shard))) if hosting is None else hosting.reader
+            )
             try:
-                control = ControlLoop(asyncio.get_running_loop(), self.operations)
-                desk = self._means.desk(state, control)
-                try:
-                    log.info("requests are answered at %s", ", ".join(self.config.requests.bind))
-                    async with (
-                        self._http(),
-                        self._means.attended(self.sight),
-                        rest_session() as rest,
-                        self._watched_keys(fanin),
-                        self._hosting(state, ledger) as hosting,
-                    ):
-                        return await self._run(state, ledger, fanin, control, rest, hosting)
-                finally:
-                    await desk.close()
+                log.info("requests are answered at %s", ", ".join(self.config.requests.bind))
+                async with (
+                    self._http(),
+                    self._means.attended(self.sight),
+                    rest_session() as rest,
+                    self._watched_keys(fanin),
+                ):
+                    return await self._run(state, ledger, fanin, control, rest, hosting)
             finally:
-                await fanin.close()
+                await desk.close()
+        finally:
+            await fanin.close()
 
     def status(self) -> dict[str, Any]:
         """Return the document on how the cluster is."""
@@ -231,24 +239,17 @@ class Cluster:
     async def _run(
         self,
         state: StateFolder,
-        ledger: Ledger,
+        ledger: AnyLedger,
         fanin: Fanin,
         control: ControlLoop,
         rest: aiohttp.ClientSession,
         hosting: Hosting | None,
     ) -> Exit:
-        config, sessions = self.config, {}
+        config = self.config
         if hosting is not None:
-            ledger = hosting.ledger
             config = _with_shards(config, await hosting.shards())
         known = ledger.known
-        if not self._fresh:
-            now = self._means.wall()
-            sessions = (
-                look(state.shards, token=self._token, now=now)
-                if hosting is None
-                else await hosting.sessions(self._token)
-            )
+        sessions = await self._sessions(config, state, known, hosting)
         start = resuming(config, sessions, known)
         info: GatewayInfo | None = None
         if start is not None and known is not None:
@@ -296,6 +297,19 @@ class Cluster:
                 for task in background:
                     task.cancel()
 
+    async def _sessions(
+        self, config: Config, state: StateFolder, known: Known | None, hosting: Hosting | None
+    ) -> Sessions:
+        if hosting is None:
+            return {} if self._fresh else look(state.shards, token=self._token, now=self._means.wall())
+        if self._fresh:
+            raise StartError(
+                "--fresh gives up sessions that other hosts may be running; with `hosts`, stop all of them, and "
+                "start the first one with another `name`"
+            )
+        count = config.shards.count or (0 if known is None else known.shards)
+        return await hosting.sessions(self._token, range(count))
+
     async def _join(self, hosting: Hosting, crew: Crew, start: Start) -> None:
         """Have the crew run the shards that are this host's, and none before it is told so."""
         commands, gate = crew.commands, crew.permits.gate
@@ -315,7 +329,7 @@ class Cluster:
         self.operations.emptied = hosting.drain
         self._hosting_now = hosting
 
-    def _make_limits(self, ledger: Ledger, start: Start) -> Limits:
+    def _make_limits(self, ledger: AnyLedger, start: Start) -> Limits:
         return Limits(
             Gate(max_concurrency=1, budget=UNKNOWN, jitter=self._means.jitter),
             ledger,
@@ -330,7 +344,7 @@ class Cluster:
     def _assemble(
         self,
         state: StateFolder,
-        ledger: Ledger,
+        ledger: AnyLedger,
         fanin: Fanin,
         start: Start,
         limits: Limits,
@@ -352,7 +366,14 @@ class Cluster:
         crew = Crew(
             board=board,
             supervisor=supervisor,
-            herald=Herald(fanin, state, count, ids[0], config.log.retention),
+            herald=Herald(
+                fanin,
+                state,
+                count,
+                ids[0],
+                config.log.retention,
+                borrow=None if hosting is None else lambda shard, use: hosting.borrow(shard, count, use),
+            ),
             job=lambda shard: self._job(state, shard, count, hosting),
             nursery=self._means.nursery,
             clock=self._means.monotonic,
@@ -382,7 +403,7 @@ class Cluster:
         job = job_of(self.config, state, shard, count, self._url)
         return job if hosting is None else dataclasses.replace(job, **hosting.job(shard))
 
-    async def _ask(self, rest: aiohttp.ClientSession, ledger: Ledger) -> GatewayInfo | Refused:
+    async def _ask(self, rest: aiohttp.ClientSession, ledger: AnyLedger) -> GatewayInfo | Refused:
         return await ask_until_answered(
             rest,
             self.config.gateway.api,
@@ -401,7 +422,7 @@ class Cluster:
         crew.release()
 
     async def _keep_asking(
-        self, crew: Crew, limits: Limits, rest: aiohttp.ClientSession, ledger: Ledger
+        self, crew: Crew, limits: Limits, rest: aiohttp.ClientSession, ledger: AnyLedger
     ) -> None:
         """Ask Discord if it hasn't answered yet, and again when the identify budget is used up."""
         while crew.supervisor.refused is None:  # a bot that Discord refuses asks nothing more

@@ -18,7 +18,7 @@ from gwcluster.config.endpoints import http_address
 from gwcluster.curve.door import Locks, locks
 from gwcluster.fanin import Fanin
 from gwcluster.identify.bootstrap import rest_session
-from gwcluster.log import Reader
+from gwcluster.log.interface import LogReader
 from gwcluster.memory import weigh
 from gwcluster.notify import post
 from gwcluster.operations import Operations
@@ -47,7 +47,7 @@ class Means:
         nursery: makes the line to a nursery; all but the first are still to be started.
         fanin: binds the sockets through which events go, in a state folder.
         aside: begins work that may hang on a disk, for which nobody waits; False: the last one still runs.
-        desk: binds the socket at which requests are answered; replays come out of a state folder.
+        desk: binds the socket at which requests are answered; replays come out of these readers, by shard.
         web: makes what serves HTTP for these operations, None: nothing does.
         weigh: returns how many bytes of memory each of these processes has, without holding up the loop.
         systemd: the service manager.
@@ -63,7 +63,7 @@ class Means:
     nursery: Callable[[Listener], NurseryLink]
     fanin: Callable[[StateFolder], Fanin]
     aside: Callable[[Callable[[], None]], bool]
-    desk: Callable[[StateFolder, ControlLoop], Desk]
+    desk: Callable[[ControlLoop, Callable[[int], LogReader]], Desk]
     web: Callable[[Operations], Web | None]
     weigh: Callable[[Iterable[int]], Awaitable[dict[int, int]]]
     systemd: Systemd
@@ -98,12 +98,8 @@ def real_means(
             state.fanin, events.bind, events.high_water_mark, locks=keys, clock=time.monotonic
         ),
         aside=Aside().run,
-        desk=lambda state, control: Desk(
-            requests.bind,
-            control,
-            lambda: Replays(lambda shard: Reader(state.shard(shard))),
-            clock=time.monotonic,
-            locks=keys,
+        desk=lambda control, reader: Desk(
+            requests.bind, control, lambda: Replays(reader), clock=time.monotonic, locks=keys
         ),
         web=lambda operations: _web(config, operations),
         weigh=weigh,

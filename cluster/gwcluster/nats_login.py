@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 if TYPE_CHECKING:
     import ssl
@@ -37,6 +38,15 @@ class NatsLogin:
     cert_file: str | None = None
     key_file: str | None = None
     handshake_first: bool = False
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> Self:
+        """Return what `document` gave, perhaps after it went through msgpack."""
+        return cls(**{**told, "servers": tuple(told["servers"])})
+
+    def document(self) -> dict[str, Any]:
+        """Return it as a map, to be handed to a worker."""
+        return asdict(self) | {"servers": list(self.servers)}
 
     def options(self) -> dict[str, Any]:
         """Return arguments for `nats.connect`.

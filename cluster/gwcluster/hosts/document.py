@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from gwcluster.hosts.leases import HostNow, Snapshot
 
 
-def hosts_part(seen: Snapshot, *, lease_s: float, spare_s: float) -> dict[str, Any]:
+def document(seen: Snapshot, *, lease_s: float, spare_s: float) -> dict[str, Any]:
     """Return `hosts` of the status document.
 
     Args:
@@ -21,11 +21,12 @@ def hosts_part(seen: Snapshot, *, lease_s: float, spare_s: float) -> dict[str, A
         "draining": seen.draining,
         "lease_s": lease_s,
         "leases": {str(shard): max(0.0, left_s) for shard, left_s in sorted(seen.leases.items())},
-        "hosts": [_host(host) for host in sorted(seen.hosts, key=lambda host: host.name)],
-        "free": sorted(seen.free),
+        "hosts": [_host(host) for host in sorted(seen.hosts, key=lambda host: host.entry.name)],
+        "free": [] if seen.unreachable_s is not None else sorted(seen.free),  # else nobody could know
         "nats": {
             "connected": seen.connected,
-            "server": None if seen.server is None else without_credentials(seen.server),
+            "server": seen.server,
+            "leader": seen.leader,
             "answered_s": seen.answered_s,
             "unreachable_s": seen.unreachable_s,
             "pause_s": _pause_s(seen, spare_s),
@@ -34,21 +35,17 @@ def hosts_part(seen: Snapshot, *, lease_s: float, spare_s: float) -> dict[str, A
     }
 
 
-def without_credentials(server: str) -> str:
-    """Return the address of a server without the name and password that may be in it."""
-    scheme, separator, rest = server.rpartition("://")
-    return scheme + separator + rest.rpartition("@")[2]
-
-
 def _host(host: HostNow) -> dict[str, Any]:
+    entry = host.entry
     return {
-        "name": host.name,
-        "version": host.version,
-        "draining": host.draining,
-        "up_s": host.up_s,
+        "name": entry.name,
+        "version": entry.version,
+        "draining": entry.draining,
+        "up_s": entry.up_s + host.seen_s,
         "seen_s": host.seen_s,
-        "addresses": host.addresses,
+        "addresses": {"events": list(entry.events), "requests": list(entry.requests), "http": entry.http},
         "shards": sorted(host.shards),
+        "live": sorted(entry.live),
     }
 
 

@@ -7,24 +7,32 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 from typing import Any, Final
 
 from gwcluster.config import Config
-from gwcluster.errors import GwclusterError
+from gwcluster.errors import LogError
+from gwcluster.hosts.book import STOP
 from gwcluster.hosts.document import document
 from gwcluster.hosts.door import Answer, Door
-from gwcluster.hosts.incarnation import begin
+from gwcluster.hosts.incarnation import begin, boot_id
 from gwcluster.hosts.layout import agree, agreed
 from gwcluster.hosts.leases import Leases, Me
 from gwcluster.hosts.shared_keys import SharedKeys
 from gwcluster.hosts.shared_ledger import SharedLedger
 from gwcluster.hosts.tenure import Crew, Tenure
 from gwcluster.identify.ledger import Ledger
+from gwcluster.log.interface import LogWriter
 from gwcluster.log.jetstream.link import Link
+from gwcluster.log.jetstream.opening import Taking, take
+from gwcluster.log.jetstream.reader import BlockingReader, Reader
+from gwcluster.log.jetstream.sessions import Sessions
+from gwcluster.log.session_state import SavedSession, token_digest
 from gwcluster.state_folder import StateFolder
 from gwcluster.wire.requests import Send
 
@@ -32,7 +40,51 @@ CLOSE_S: Final = 2.0
 SEND_S: Final = 60.0
 """How long a payload may wait for its turn if nobody says; see docs/commands.md."""
 
+AT_ONCE: Final = 64
+"""Saved sessions that are asked for at once."""
+
 log = logging.getLogger(__name__)
+
+
+def boot_time() -> float:
+    """Return monotonic seconds that go on while the machine is suspended, as `Leased` has them."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+@asynccontextmanager
+async def joined(config: Config, state: StateFolder, local: Ledger) -> AsyncIterator[Hosting]:
+    """Be connected to NATS, and know what all hosts know, as long as the block runs.
+
+    Args:
+        config: with `hosts`.
+        state: whose lock this process holds.
+        local: the ledger in it.
+
+    Raises:
+        GwclusterError: NATS can't be used; the message says why.
+    """
+    hosts = config.hosts
+    assert hosts is not None, "nobody asks for NATS on a single host"
+    begun = begin(state.path, boot=boot_id(), fresh=secrets.token_hex(8))
+    addresses = hosts.addresses
+    assert addresses is not None, "a host has addresses"
+    me = Me(
+        name=hosts.name,
+        incarnation=begun.now,
+        earlier=begun.earlier,
+        version=version("gwcluster"),
+        started_at=time.time(),
+        events=(addresses.events,),
+        requests=(addresses.requests,),
+        http=addresses.http,
+    )
+    link = await Link.connect(hosts.login, name=f"gwcluster {config.name}, host {hosts.name}")
+    hosting = Hosting(config, link, me, local)
+    try:
+        await hosting.ledger.join()
+        yield hosting
+    finally:
+        await hosting.close()
 
 
 class Hosting:
@@ -43,7 +95,7 @@ class Hosting:
         keys: of all hosts' permits.
     """
 
-    def __init__(self, config: Config, link: Link, me: Me, local: Ledger, *, clock: Callable[[], float]) -> None:
+    def __init__(self, config: Config, link: Link, me: Me, local: Ledger) -> None:
         """Use `joined`."""
         assert config.hosts is not None, "nobody asks for NATS on a single host"
         self._config = config
@@ -51,10 +103,11 @@ class Hosting:
         self._lease_s = config.hosts.lease_s
         self._link = link
         self._me = me
-        self._clock = clock
         self._leases: Leases | None = None
         self._tenure: Tenure | None = None
         self._door: Door | None = None
+        self._loop = asyncio.get_running_loop()
+        self._borrowing: set[asyncio.Task[None]] = set()
         self.limit: Callable[[], int] = lambda: 0
         self.others_spent: Callable[[int], None] = lambda _: None
         self.wake: Callable[[], None] = lambda: None
@@ -62,11 +115,12 @@ class Hosting:
             link.client,
             cluster=config.name,
             host=me.name,
-            incarnation=me.incarnation,
+            owner=f"{me.name}.{me.incarnation}",
             local=local,
             clock=time.time,
             limit=lambda: self.limit(),
             others_spent=lambda count: self.others_spent(count),
+            born=secrets.token_hex(8),
         )
         self.keys = SharedKeys(
             link.client,
@@ -74,6 +128,7 @@ class Hosting:
             owner=f"{me.name}.{me.incarnation}",
             ledger=self.ledger,
             clock=time.monotonic,
+            jitter=random.random,
             wake=lambda: self.wake(),
         )
 
@@ -112,7 +167,7 @@ class Hosting:
             me=self._me,
             shards=ids,
             lease_s=self._lease_s,
-            clock=self._clock,
+            clock=boot_time,
             tell=lambda told: tenure.heard(told),
         )
         tenure = self._tenure = Tenure(self._leases, crew, lease_s=self._lease_s)
@@ -139,14 +194,72 @@ class Hosting:
         assert self._tenure is not None, "asked before employed"
         stop_at = self._tenure.stop_at(shard)
         return {
-            "nats": {"login": self._login.document(), "name": self._config.name, "host": self._me.name},
+            "nats": self._nats(self._tenure.token(shard)),
             "stop_at": 0.0 if stop_at is None else stop_at,
         }
+
+    def _nats(self, token: int) -> dict[str, Any]:
+        return {
+            "login": self._login.document(),
+            "name": self._config.name,
+            "host": self._me.name,
+            "token": token,
+        }
+
+    def reader(self, shard: int) -> BlockingReader:
+        """Return what reads a shard's log for another thread, whichever host runs the shard."""
+        return BlockingReader(Reader(self._link, self._config.name, shard), self._loop)
+
+    def borrow(self, shard: int, shards: int, use: Callable[[LogWriter], None]) -> None:
+        """Have a shard's log opened, used and closed, in a moment: its worker is dead, and it is still ours."""
+        assert self._tenure is not None, "asked before employed"
+        retention = self._config.log.retention
+        taking = Taking(
+            self._nats(self._tenure.token(shard)), shard, shards, retention.bytes, retention.age_s
+        )
+        borrowing = self._loop.create_task(self._borrowed(taking, use))
+        self._borrowing.add(borrowing)
+        borrowing.add_done_callback(self._borrowing.discard)
+
+    async def _borrowed(self, taking: Taking, use: Callable[[LogWriter], None]) -> None:
+        try:
+            opened = await take(
+                taking,
+                fenced=lambda why: log.warning("shard %d: %s", taking.shard, why),
+                new_id=lambda: secrets.token_hex(8),
+                clock=time.monotonic,
+                wall=time.time,
+            )
+        except LogError as error:
+            log.error("shard %d: its log doesn't say that it is failed: %s", taking.shard, error)
+            return
+        try:
+            use(opened.writer)
+            await opened.writer.finish()
+        finally:
+            opened.writer.close()
+            await opened.leave()
+
+    async def sessions(self, token: str, ids: Sequence[int]) -> dict[int, SavedSession]:
+        """Return the saved sessions of the bot. How old they are isn't known: who can't resume identifies.
+
+        Raises:
+            LogError: JetStream doesn't answer.
+        """
+        room = asyncio.Semaphore(AT_ONCE)
+
+        async def look(shard: int) -> tuple[int, SavedSession | None]:
+            async with room:
+                return shard, await Sessions(self._link, self._config.name, shard).look()
+
+        found = await asyncio.gather(*map(look, ids))
+        digest = token_digest(token)
+        return {shard: saved for shard, saved in found if saved is not None and saved.token_digest == digest}
 
     def pass_on(self, shard: int, payload: object, ttl_s: float | None, answer: Answer) -> bool:
         """Have the host that runs a shard send a payload; False: none does at present."""
         holder = self._holder(shard)
-        if self._door is None or holder in {None, self._me.name}:
+        if self._door is None or holder is None or holder == self._me.name:
             return False
         ask = Send(None, payload, shard, None, ttl_s)
         self._door.pass_on(holder, ask, wait_s=SEND_S if ttl_s is None else ttl_s, answer=answer)
@@ -164,7 +277,10 @@ class Hosting:
     @property
     def status(self) -> dict[str, Any] | None:
         """The `hosts` of the status document, None while this host isn't one of them yet."""
-        return None if self._leases is None else document(self._leases.snapshot())
+        if self._leases is None:
+            return None
+        lease_s = self._lease_s
+        return document(self._leases.snapshot(), lease_s=lease_s, spare_s=STOP * lease_s)
 
     async def close(self) -> None:
         """Let other hosts have the shards at once; every worker has ended."""
@@ -172,6 +288,8 @@ class Hosting:
             self._door.close()
         if self._leases is not None:
             await self._leases.close(within_s=CLOSE_S)
+        for borrowing in self._borrowing:
+            borrowing.cancel()
         await self.keys.close(within_s=CLOSE_S)
         await self.ledger.close(within_s=CLOSE_S)
         await self._link.close()

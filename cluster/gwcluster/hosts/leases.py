@@ -231,6 +231,11 @@ class Leases:
         """Say whether a worker may be started: its lease is kept and lasts for more than half its time."""
         return self._book.may_start(shard, self._clock())
 
+    def holder(self, shard: int) -> str | None:
+        """Return the host that has the lease of a shard, as far as is known; None: nobody has."""
+        found = self._neighbours.leases.get(shard)
+        return None if found is None else found.mark.host
+
     def snapshot(self) -> Snapshot:
         """Return how the hosts are."""
         now = self._clock()

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection
-from typing import Final, Protocol, assert_never
+from typing import Protocol, assert_never
 
+from gwcluster.hosts.book import STOP
 from gwcluster.hosts.told import Claimed, GiveUp, Lost, Renewed, Told
 from gwcluster.supervise.supervisor import Supervisor
 from gwcluster.wire.control import Leased, Message
-
-STOP: Final = 1 / 5
-"""Of a lease: so long before its end its worker has to be gone."""
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +52,7 @@ class Tenure:
         self._leases = leases
         self._crew = crew
         self._lease_s = lease_s
-        self._held: set[int] = set()
+        self._held: dict[int, int] = {}
         self._giving: set[int] = set()
         self._live: frozenset[int] = frozenset()
 
@@ -63,7 +61,7 @@ class Tenure:
         match told:
             case Claimed(shard):
                 log.info("shard %d is this host's to run, by lease %d", shard, told.token)
-                self._held.add(shard)
+                self._held[shard] = told.token
             case Renewed(shard):
                 if (stop_at := self.stop_at(shard)) is not None:
                     self._crew.tell(shard, Leased(stop_at))
@@ -73,7 +71,7 @@ class Tenure:
                 self._crew.give_up(shard, "another host is to run it")
             case Lost(shard):
                 log.error("shard %d is no longer this host's: %s", shard, told.reason)
-                self._held.discard(shard)
+                self._held.pop(shard, None)
                 self._giving.discard(shard)
                 self._crew.give_up(shard, told.reason, at_once=True)
             case _:
@@ -85,14 +83,18 @@ class Tenure:
         until = self._leases.until(shard)
         return None if until is None else until - STOP * self._lease_s
 
+    def token(self, shard: int) -> int:
+        """Return what the fence in a shard's log is to carry; 0: the shard isn't ours."""
+        return self._held.get(shard, 0)
+
     def step(self) -> None:
         """Bring what runs in line with the leases; before each step of the supervisor."""
         supervisor = self._crew.supervisor
         for shard in [shard for shard in self._giving if not supervisor.runs(shard)]:
             self._giving.discard(shard)
-            self._held.discard(shard)
+            self._held.pop(shard, None)
             self._leases.released(shard)
-        for shard in self._held - self._giving:
+        for shard in self._held.keys() - self._giving:
             if self._leases.may_start(shard):
                 if shard in supervisor.away:
                     self._crew.take(shard)

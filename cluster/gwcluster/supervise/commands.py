@@ -116,9 +116,13 @@ class Commands:
             where = self._route(shard, guild_id)
             command = Command(number, *_parts(payload), _ttl_s(ttl_s))
             size = _size(command)
-            if self.pass_on is not None and not passed_on and not self._has_worker(where):
-                if self.pass_on(where, payload, command.ttl_s, answer):
-                    return
+            if (
+                self.pass_on is not None
+                and not passed_on
+                and not self._has_worker(where)
+                and self.pass_on(where, payload, command.ttl_s, answer)
+            ):
+                return
             self._admit(where, size)
         except _RefusedError as refused:
             answer(CommandDone(number, refused.code, str(refused), refused.retry_after_s, None))

@@ -2,18 +2,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import msgpack
 import nats
 import pytest
 from nats.aio.client import Client
-from support.nats_servers import nats_servers
 
 from gwcluster.hosts.door import Answer, Door
 from gwcluster.wire.control import CommandDone
 from gwcluster.wire.requests import Send
+from support.nats_servers import nats_servers
 
 SENT = CommandDone(7, None, "", None, 1.0)
 

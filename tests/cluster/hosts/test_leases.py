@@ -29,7 +29,7 @@ def alone(nats: NatsServers, cluster: str, body: Callable[[World, HostRig], Awai
     asyncio.run(run())
 
 
-def another(world: World, nats: NatsServers, cluster: str, name: str, **more: object):  # type: ignore[no-untyped-def]  # noqa: ANN201
+def another(world: World, nats: NatsServers, cluster: str, name: str, **more: object):  # type: ignore[no-untyped-def]
     return host(world, nats.urls, cluster=cluster, name=name, shards=SHARDS, lease_s=LEASE_S, **more)
 
 

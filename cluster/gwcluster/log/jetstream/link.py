@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import ssl
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -14,8 +13,8 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from gwcluster.errors import LogError
-from gwcluster.log.jetstream.access import Access, without_secrets
 from gwcluster.log.jetstream.answers import NoAnswer, answer, status
+from gwcluster.nats_login import NatsLogin
 
 OLDEST: Final = (2, 11)
 """The first that gives out many messages at once. https://docs.nats.io/release-notes/whats_new/whats_new_211"""
@@ -42,10 +41,10 @@ class Link:
         on_change: called with whether there is a connection, whenever that changes.
     """
 
-    def __init__(self, access: Access, name: str) -> None:
+    def __init__(self, login: NatsLogin, name: str) -> None:
         """Use `connect`."""
         self.on_change: list[Callable[[bool], None]] = []
-        self._access = access
+        self._login = login
         self._name = name
         self._loop = asyncio.get_running_loop()
         self._client = Client()
@@ -58,29 +57,34 @@ class Link:
         self._reviving: asyncio.Task[None] | None = None
 
     @classmethod
-    async def connect(cls, access: Access, *, name: str, timeout_s: float = CONNECT_S) -> Link:
+    async def connect(cls, login: NatsLogin, *, name: str, timeout_s: float = CONNECT_S) -> Link:
         """Connect.
 
         Args:
-            access: where to, and with what.
+            login: where to, and with what.
             name: shown by the server to whoever lists its connections.
             timeout_s: after so many seconds it is an error that no server answers.
 
         Raises:
             LogError: no server takes us, or it is too old.
         """
-        link = cls(access, name)
+        link = cls(login, name)
         try:
             async with asyncio.timeout(timeout_s):
                 await link._begin()
         except BaseException as error:
             await link.close()
             if isinstance(error, TimeoutError | nats.errors.Error | OSError):
-                where = ", ".join(map(without_secrets, access.urls))
+                where = ", ".join(login.servers)
                 why = link._failure or error
                 raise LogError(f"no NATS server takes us at {where}: {_words(why)}") from error
             raise
         return link
+
+    @property
+    def client(self) -> Client:
+        """The connection, for those who need no more than that; it is another one after the server refused us."""
+        return self._client
 
     @property
     def is_connected(self) -> bool:
@@ -193,16 +197,10 @@ class Link:
             log.debug("NATS: not closed in order: %s", error)
 
     async def _begin(self) -> None:
-        access, client = self._access, self._client
+        client = self._client
         await client.connect(
-            list(access.urls),
+            **self._login.options(),
             name=self._name,
-            user=access.user,
-            password=access.password,
-            token=access.token,
-            nkeys_seed=access.nkey_seed,
-            user_credentials=access.creds,
-            tls=_tls(access) if access.wants_tls else None,
             connect_timeout=2,
             max_reconnect_attempts=-1,
             reconnect_time_wait=_WAIT_S,  # type: ignore[arg-type]  # seconds, and half ones work
@@ -227,7 +225,7 @@ class Link:
     @property
     def _server(self) -> str:
         url = self._client.connected_url
-        return without_secrets(url.geturl()) if url is not None else "no server"
+        return url.netloc.rpartition("@")[2] if url is not None else "no server"
 
     async def _dispatch(self, message: Msg) -> None:
         key, _, rest = message.subject[len(self._inbox) + 1 :].partition(".")
@@ -283,10 +281,3 @@ class Link:
 
 def _words(error: Exception) -> str:
     return str(error) or type(error).__name__
-
-
-def _tls(access: Access) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=access.tls_ca)
-    if access.tls_cert is not None:
-        context.load_cert_chain(access.tls_cert, access.tls_key)
-    return context

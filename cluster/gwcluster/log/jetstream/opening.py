@@ -19,7 +19,6 @@ from nats.aio.msg import Msg
 
 from gwcluster.errors import LogError
 from gwcluster.log.jetstream import message, names, stream
-from gwcluster.log.jetstream.access import Access
 from gwcluster.log.jetstream.answers import ApiError, NoAnswer, outcome
 from gwcluster.log.jetstream.flight import WINDOW
 from gwcluster.log.jetstream.link import Link
@@ -28,6 +27,7 @@ from gwcluster.log.jetstream.sessions import OvertakenError, Sessions
 from gwcluster.log.jetstream.writer import Place, Writer
 from gwcluster.log.lock import LogBusy
 from gwcluster.log.state import State
+from gwcluster.nats_login import NatsLogin
 
 TAKE_S: Final = 30.0
 """Longer than a change of JetStream's leader takes."""
@@ -44,7 +44,7 @@ class Taking:
     """What a worker's job says of its log.
 
     Attributes:
-        nats: `name` of the cluster; `host` and `token` of the lease; `access`: see `Access.of`; `replicas`:
+        nats: `name` of the cluster; `host` and `token` of the lease; `login`: the fields of a `NatsLogin`; `replicas`:
             how many servers are to have the log, 3 if it isn't said; 1 if the servers are no cluster.
         retention_bytes, retention_age_s: bounds of the log.
     """
@@ -94,7 +94,8 @@ async def take(
         LogError: NATS refuses us, or doesn't answer.
     """
     place = taking.place(new_id())
-    link = await Link.connect(Access.of(taking.nats["access"]), name=f"gwcluster {place.name} {place.shard}")
+    login = NatsLogin.of(taking.nats["login"])
+    link = await Link.connect(login, name=f"gwcluster {place.name} {place.shard}")
     try:
         return await take_with(
             link, taking, place, fenced=fenced, new_id=new_id, clock=clock, wall=wall, leave=link.close
