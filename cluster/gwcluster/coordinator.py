@@ -118,6 +118,8 @@ class Cluster:
                 self.crew.abandon()
             return
         self._stop.set()
+        if self._hosting_now is not None:
+            self._hosting_now.leave()
         if self.crew is None:
             log.info("stopping before any shard was started")
         else:

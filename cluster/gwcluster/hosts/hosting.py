@@ -274,6 +274,11 @@ class Hosting:
         log.warning("this host is being drained: its shards go to other hosts, and it takes no new ones")
         self._leases.drain()
 
+    def leave(self) -> None:
+        """Take no more shards: this host is being stopped. Each goes to others when its worker has ended."""
+        if self._leases is not None:
+            self._leases.drain()
+
     @property
     def status(self) -> dict[str, Any] | None:
         """The `hosts` of the status document, None while this host isn't one of them yet."""

@@ -90,7 +90,8 @@ class Tenure:
     def step(self) -> None:
         """Bring what runs in line with the leases; before each step of the supervisor."""
         supervisor = self._crew.supervisor
-        for shard in [shard for shard in self._giving if not supervisor.runs(shard)]:
+        leaving = self._held.keys() if supervisor.draining else self._giving
+        for shard in [shard for shard in leaving if not supervisor.runs(shard)]:
             self._giving.discard(shard)
             self._held.pop(shard, None)
             self._leases.released(shard)
