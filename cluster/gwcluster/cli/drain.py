@@ -38,7 +38,7 @@ def command(file: Path, no_wait: bool) -> None:
         while left := _shards(cluster.status()):
             if left != told:
                 told, moved_at = left, time.monotonic()
-                click.echo(f"{left} shards are left")
+                click.echo(f"{left} shard{'' if left == 1 else 's'} left")
             if time.monotonic() - moved_at > BOUND_S:
                 raise AskError(
                     f"{left} shards are left and it doesn't go on; is another host running? "
