@@ -50,6 +50,7 @@ class Neighbours:
         self._unready: dict[int, float] = dict.fromkeys(shards, now)
         self._changed_at = now
         self._before = self._state()
+        self._were_there = self._there()
 
     def list_hosts(self, entries: Iterable[tuple[HostEntry, float]], now: float) -> None:
         """These are all hosts, each with the seconds since it wrote its entry."""
@@ -123,6 +124,9 @@ class Neighbours:
             self._changed_at,
         )
 
+    def _there(self) -> dict[str, bool]:
+        return {name: seen.entry.draining for name, seen in self._hosts.items()}
+
     def _state(self) -> dict[int, tuple[str | None, bool]]:
         state: dict[int, tuple[str | None, bool]] = {}
         for shard in self._shards:
@@ -133,7 +137,9 @@ class Neighbours:
         return state
 
     def _look(self, now: float) -> None:
-        state = self._state()
+        there, state = self._there(), self._state()
+        if there != self._were_there:
+            self._were_there, self._changed_at = there, now
         if state == self._before:
             return
         for shard, (holder, live) in state.items():

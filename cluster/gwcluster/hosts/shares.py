@@ -30,7 +30,7 @@ class View:
         holders: who holds the lease of each shard; a shard that is missing is free.
         unready: shards that are free or not live, with the monotonic moment (s) since when they are so with
             this holder.
-        changed_at: the monotonic moment (s) of the last change of holders or of what is live.
+        changed_at: the monotonic moment (s) of the last change of hosts, of holders or of what is live.
     """
 
     hosts: Mapping[str, Host]
@@ -126,7 +126,8 @@ def _surplus(
         return None
     if any(now < since + pace.patience_s for shard, since in view.unready.items() if shard in shards):
         return None
-    if now < view.changed_at + over.index(me) * pace.stagger_s:
+    settled = [at for host in view.hosts.values() if (at := host.since + pace.settle_s) <= now]
+    if now < max([view.changed_at, *settled]) + over.index(me) * pace.stagger_s:
         return None
     return max(shard for shard, holder in view.holders.items() if holder == me and shard in shards)
 
