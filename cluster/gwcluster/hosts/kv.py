@@ -12,11 +12,13 @@ Sources:
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import datetime
 import json
+from collections.abc import Awaitable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from nats import errors as nats_errors
 from nats.aio.client import Client
@@ -36,6 +38,9 @@ _IN_USE: Final = 10058
 _TOO_FEW_PEERS: Final = {10005, 10074}
 """Codes of the server's errors.json: JSStreamWrongLastSequence(Constant), JSNoMessageFound, JSStreamNotFound,
 JSStreamNameExist, JSClusterNoPeers, JSStreamReplicasNotSupported."""
+
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +238,8 @@ class Bucket:
         if not self.client.is_connected:
             raise UnansweredError(f"{about}: there is no connection to NATS")
         try:
-            message = await self.client.request(subject, data, timeout=self._within_s, headers=headers)
+            asked = self.client.request(subject, data, timeout=self._within_s, headers=headers)
+            message = await heedful(asked)
         except nats_errors.NoRespondersError:
             raise UnansweredError(
                 f"{about}: JetStream has no leader for it just now, or is off", leaderless=True
@@ -251,6 +257,18 @@ class Bucket:
                 raise UnansweredError(f"{about}: {about_it}", leaderless=True)
             raise _RefusedError(code, about_it)
         return answer
+
+
+async def heedful(waiting: Awaitable[_T]) -> _T:
+    """Wait for the client; a cancellation that it swallowed (it does while it flushes) is raised after all."""
+    task = asyncio.current_task()
+    assert task is not None
+    before = task.cancelling()
+    try:
+        return await waiting
+    finally:
+        if task.cancelling() > before:
+            raise asyncio.CancelledError
 
 
 class _RefusedError(Exception):

@@ -19,7 +19,7 @@ from nats import errors as nats_errors
 from nats.aio.msg import Msg
 
 from gwcluster.hosts.errors import HostsError
-from gwcluster.hosts.kv import Bucket, Entry
+from gwcluster.hosts.kv import Bucket, Entry, heedful
 
 HEARTBEAT_S: Final = 1.0
 SILENCE_S: Final = 3.5
@@ -72,14 +72,14 @@ async def watch(
             async def take(message: Msg, into: asyncio.Queue[Msg] = heard) -> None:
                 into.put_nowait(message)
 
-            subscription = await bucket.client.subscribe(inbox, cb=take)
+            subscription = await heedful(bucket.client.subscribe(inbox, cb=take))
             try:
                 await _Watching(bucket, heard, hear, silence_s).run(inbox, key)
             except (HostsError, _AnewError) as error:
                 why = str(error)
             finally:
                 with contextlib.suppress(nats_errors.Error, OSError):
-                    await subscription.unsubscribe()
+                    await heedful(subscription.unsubscribe())
         except (nats_errors.Error, OSError) as error:
             why = str(error) or type(error).__name__
         hear(Unheard(f"bucket {bucket.name!r} is listed anew: {why}"))

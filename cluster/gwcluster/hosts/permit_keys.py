@@ -110,8 +110,6 @@ class PermitKeys:
         todo: list[Take | Return] = []
         moments: list[float] = []
         for key, one in list(self._keys.items()):
-            if one.phase is _Phase.HELD and key in busy:
-                one.phase = _Phase.SPENT
             match one.phase:
                 case _Phase.HELD if key not in wanted or now >= one.sent_at + self._spans.fresh_s:
                     todo.append(self._return(key, one, now, unused=True))
@@ -154,6 +152,10 @@ class PermitKeys:
         if (one := self._asking(take)) is not None:
             one.phase = _Phase.HELD
             one.revision = revision
+
+    def granted(self, key: int) -> None:
+        """A permit of a key that is held leaves."""
+        self._keys[key].phase = _Phase.SPENT
 
     def refused(self, take: Take, now: float) -> None:
         """Another host has the key, or the day's limit doesn't allow it."""

@@ -79,6 +79,10 @@ class SharedKeys:
         """Return the keys that may be granted now, each with the moment until which its permit is good."""
         return self._keys.held(now)
 
+    def granted(self, key: int) -> None:
+        """A permit of a key that is held is about to leave."""
+        self._keys.granted(key)
+
     def look(self, gate: Gate, now: float) -> None:
         """Take what the gate wants and return what it no longer needs; after every step of the gate."""
         for each in self._keys.look(gate.wanted_keys(now), gate.busy_keys, gate.key_opens_at, now):

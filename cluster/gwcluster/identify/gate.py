@@ -239,7 +239,7 @@ class Gate:
         return {self._key(shard) for shard in self._leases}
 
     def key_opens_at(self, key: int) -> float:
-        """Return the monotonic moment from which a key may be identified on again; -inf if it always might."""
+        """Return the monotonic moment from which a key may be identified on; -inf if it always might."""
         return self._windows.opens_at(key)
 
     @property

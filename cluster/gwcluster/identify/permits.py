@@ -31,6 +31,9 @@ class Keys(Protocol):
     def held(self, now: float) -> Mapping[int, float]:
         """Return those held, each with the monotonic moment (s) until which a permit of it may be used."""
 
+    def granted(self, key: int) -> None:
+        """A permit of a key that is held is about to leave."""
+
     def look(self, gate: Gate, now: float) -> None:
         """Take the keys that the gate wants, return those it is done with; called after each of its steps."""
 
@@ -176,4 +179,6 @@ class Permits:
             self.gate.unused(shard, now)
             self._unwritten[shard] = now + LEDGER_RETRY_S
         else:
+            if self._keys is not None:
+                self._keys.granted(key)
             self._tell(shard, Permit(grant.lease_until))
