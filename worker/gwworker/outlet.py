@@ -43,7 +43,8 @@ class Outlet:
         self._staged_bytes = 0
         self._dropped: tuple[int, int] | None = None
         self._writing = False
-        self._thens: deque[Callable[[], None]] = deque()
+        self._thens: deque[list[Frames] | Callable[[], None]] = deque()
+        self._when_counted = self._counted
         self._counts = 0
         self._beacon_waits = False
         self._beacon_topic = topic(BEACON, job.shard)
@@ -71,11 +72,10 @@ class Outlet:
     def flush(self) -> None:
         """Write what is staged to the log; it is pushed once it counts."""
         staged = self._staged
-        if not staged:
-            return
-        self._staged = []
-        self._staged_bytes = 0
-        self._write(partial(self._fanin.push, staged))
+        if staged:
+            self._staged = []
+            self._staged_bytes = 0
+            self._write(staged)
 
     def after(self, then: Callable[[], None]) -> None:
         """Write what is staged, and call `then` once all of it counts and is pushed."""
@@ -85,21 +85,28 @@ class Outlet:
         else:
             then()
 
-    def _write(self, then: Callable[[], None]) -> None:
+    def _write(self, then: list[Frames] | Callable[[], None]) -> None:
         self._thens.append(then)
         self._writing = True
         with self._disk:
-            self._writer.flush(self._counted)
+            self._writer.flush(self._when_counted)
         self._writing = False
         while self._counts:
             self._counts -= 1
-            self._thens.popleft()()
+            self._arrived()
 
     def _counted(self) -> None:
         if self._writing:  # another thread may be standing in for this one until it has left the disk
             self._counts += 1
         else:
-            self._thens.popleft()()
+            self._arrived()
+
+    def _arrived(self) -> None:
+        then = self._thens.popleft()
+        if isinstance(then, list):
+            self._fanin.push(then)
+        else:
+            then()
 
     @property
     def waiting(self) -> int:
