@@ -26,9 +26,11 @@ class NatsServers:
         folder: for their files; removed by whoever made it.
         count: how many, 1 or 3.
         host: the address that each listens at; default: loopback for all.
+        extra: further configuration of each.
     """
 
-    def __init__(self, folder: Path, count: int = 1, *, hosts: list[str] | None = None) -> None:
+    def __init__(self, folder: Path, count: int = 1, *, hosts: list[str] | None = None, **extra: Any) -> None:
+        self._extra = extra
         self._hosts = hosts or ["127.0.0.1"] * count
         self._ports = _free_ports(3 * count)
         self._folder = folder
@@ -53,7 +55,7 @@ class NatsServers:
         if len(self._hosts) > 1:
             routes = [f"nats://{h}:{self._ports[3 * n + 1]}" for n, h in enumerate(self._hosts)]
             said["cluster"] = {"name": "tests", "listen": f"{host}:{route}", "routes": routes}
-        return json.dumps(said)
+        return json.dumps(said | self._extra)
 
     def start(self) -> None:
         """Start all of them; return when JetStream takes requests."""
@@ -117,10 +119,10 @@ class NatsServers:
 
 
 @contextlib.contextmanager
-def nats_servers(folder: Path, count: int = 1) -> Iterator[NatsServers]:
+def nats_servers(folder: Path, count: int = 1, **extra: Any) -> Iterator[NatsServers]:
     """Run servers as long as the block."""
     folder.mkdir(exist_ok=True)
-    servers = NatsServers(folder, count)
+    servers = NatsServers(folder, count, **extra)
     try:
         servers.start()
         yield servers

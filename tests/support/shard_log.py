@@ -31,7 +31,8 @@ def open_log(folder: Path, **changed: Any) -> Writer:
         "wall": lambda: AT,
         "boot": lambda: "boot-1",
     }
-    return Writer.open(folder, **(arguments | changed))
+    kind: type[Writer] = changed.pop("kind", Writer)
+    return kind.open(folder, **(arguments | changed))
 
 
 def put(

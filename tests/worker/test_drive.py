@@ -7,7 +7,7 @@ import contextlib
 import json
 import time
 import zlib
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from gwcluster.log.reader import Reader
 from gwcluster.log.session_state import FileSessions, SavedSession, load, save
 from gwcluster.log.writer import Writer
 from gwcluster.wire.control import AskPermit, Command, Message, Permit, PermitUnused, PermitUsed, StateChanged
+from gwcluster.wire.events import parse_topic
 from gwcluster.wire.exits import WorkerExit
 from gwworker.bus_link import Control, Fanin
 from gwworker.disk import Disk
@@ -35,19 +36,20 @@ FOREVER = 1e18
 
 
 class NoFanin(Fanin):
-    """Pushes nothing; at each look so much is said to wait in it as the list tells next, then `at_last`."""
+    """Notes what is pushed; at each look so much is said to wait as the list tells next, then `at_last`."""
 
     def __init__(self) -> None:
         self.unpushed = 0
         self.wait: list[int] = []
         self.at_last = 0
+        self.events: list[tuple[bytes, bytes, bytes]] = []
 
     @property
     def waiting(self) -> int:
         return self.wait.pop(0) if self.wait else self.at_last
 
     def push(self, events: Iterable[tuple[bytes, bytes, bytes]]) -> None:
-        pass
+        self.events += events
 
 
 class Permissive(Control):
@@ -119,8 +121,11 @@ def ready(session: str = "a" * 32) -> dict[str, Any]:
 class Rig:
     """A shard whose gateway hands over one `Visit` after another."""
 
-    def __init__(self, folder: Path, **changed: Any) -> None:
+    def __init__(
+        self, folder: Path, open_writer: Callable[[Path], Writer] = open_log, **changed: Any
+    ) -> None:
         self.folder = folder
+        self.open_writer = open_writer
         self.changed = changed
         self.visits: asyncio.Queue[Visit] = asyncio.Queue()
         self.control = Permissive()
@@ -150,7 +155,7 @@ class Rig:
         async with serve(self.serve, "127.0.0.1", 0, close_timeout=1.0) as server:
             port = next(iter(server.sockets)).getsockname()[1]
             shard_job = job(folder=str(self.folder), gateway_url=f"ws://127.0.0.1:{port}/", **self.changed)
-            self.writer = open_log(self.folder)
+            self.writer = self.open_writer(self.folder)
             self.disk = Disk(asyncio.get_running_loop().time)
             self.fanin = NoFanin()
             self.outlet = Outlet(shard_job, self.writer, self.fanin, disk=self.disk, wall=lambda: 0.0)
@@ -579,5 +584,83 @@ def test_a_coordinator_that_takes_nothing_holds_up_no_event(tmp_path: Path) -> N
             for seq in range(2, 50):
                 await visit.say(event(seq))
             await rig.until_seq(49)
+
+    run(main())
+
+
+class LateWriter(Writer):
+    """Of a log in which a record counts only when a test says so."""
+
+    late: list[Callable[[], None]] | None = None
+    held = 0
+
+    @property
+    def waiting(self) -> int:
+        return self.held + len(self.late or ())
+
+    def flush(self, then: Callable[[], None] | None = None) -> None:
+        super().flush()
+        if then is not None:
+            if self.late is None:
+                then()
+            else:
+                self.late.append(then)
+
+    def counts(self) -> None:
+        late, self.late = self.late or [], None
+        for then in late:
+            then()
+
+
+def open_late(folder: Path) -> LateWriter:
+    writer = open_log(folder, kind=LateWriter)
+    assert isinstance(writer, LateWriter)
+    return writer
+
+
+def test_nothing_is_read_while_too_much_waits_for_the_log_and_all_of_it_after_that(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with Rig(tmp_path, open_late).at_work() as rig:
+            visit = await live(rig)
+            assert isinstance(rig.writer, LateWriter)
+            rig.writer.held = 64 << 20
+            await visit.say(event(2))
+            await rig.until_seq(2)
+            link = rig.drive.link
+            assert link is not None
+            assert link._transport is not None
+            while link._transport.is_reading():  # noqa: ASYNC110 - nothing tells
+                await asyncio.sleep(0.001)
+            await visit.say(event(3))
+            rig.writer.held = 0
+            await rig.until_seq(3)
+            assert link._transport.is_reading()
+
+    run(main())
+
+
+def test_a_shard_is_said_to_be_live_only_when_that_is_in_the_log(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with Rig(tmp_path, open_late).at_work() as rig:
+            visit = await rig.visit()
+            await visit.hello()
+            assert isinstance(rig.writer, LateWriter)
+            rig.writer.late = []
+            pushed = len(rig.fanin.events)
+            await visit.say(ready())
+            await rig.until_seq(1)
+            while not rig.writer.late:  # noqa: ASYNC110 - nothing tells
+                await asyncio.sleep(0.001)
+            rig.drive.beacon()
+            rig.drive.beacon()
+            states = [message.state for message in rig.control.told if isinstance(message, StateChanged)]
+            assert "live" not in states
+            assert len(rig.fanin.events) == pushed
+            rig.writer.counts()
+            states = [message.state for message in rig.control.told if isinstance(message, StateChanged)]
+            assert states[-1] == "live"
+            names = [parse_topic(topic)[0] for topic, _, _ in rig.fanin.events[pushed:]]
+            assert names.count("GWCLUSTER_BEACON") == 1
+            assert names[0] == "READY"
 
     run(main())

@@ -213,11 +213,10 @@ class Link:
             closed_cb=self._on_closed,
         )
         version = client.connected_server_version
-        if (version.major, version.minor) < OLDEST:
-            oldest = ".".join(map(str, OLDEST))
-            raise LogError(
-                f"the NATS server is of version {version}; {oldest} or newer is needed: upgrade it"
-            )
+        found = (version.major, version.minor, version.patch)
+        if found < OLDEST:
+            said, oldest = ".".join(map(str, found)), ".".join(map(str, OLDEST))
+            raise LogError(f"the NATS server is of version {said}; {oldest} or newer is needed: upgrade it")
         self._inbox = client.new_inbox()
         await client.subscribe(f"{self._inbox}.>", cb=self._dispatch)
         log.debug("NATS: connected to %s", self._server)

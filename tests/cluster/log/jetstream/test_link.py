@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+import uvloop
+
+from gwcluster.errors import LogError
+from gwcluster.log.jetstream import names
+from gwcluster.log.jetstream.access import Access
+from gwcluster.log.jetstream.answers import NoAnswer
+from gwcluster.log.jetstream.link import Link
+from gwcluster.log.jetstream.stream import Ends, keep_log
+from support.nats_servers import NatsServers, nats_servers
+
+
+def connected(access: Access, use: Callable[[Link], Awaitable[None]]) -> None:
+    async def run() -> None:
+        link = await Link.connect(access, name="test", timeout_s=5.0)
+        try:
+            await use(link)
+        finally:
+            await link.close()
+
+    uvloop.run(run())
+
+
+async def works(link: Link) -> None:
+    assert await keep_log(link, "works", 0, 1 << 20) == Ends(0, 0)
+
+
+def refused(access: Access, timeout_s: float = 1.0) -> str:
+    async def run() -> None:
+        await Link.connect(access, name="test", timeout_s=timeout_s)
+
+    with pytest.raises(LogError) as caught:
+        uvloop.run(run())
+    return str(caught.value)
+
+
+def test_a_password_is_told_and_a_wrong_one_is_an_error_without_it(tmp_path: Path) -> None:
+    with nats_servers(tmp_path / "n", authorization={"user": "gw", "password": "s3cret"}) as servers:
+        urls = tuple(servers.urls)
+        connected(Access(urls, user="gw", password="s3cret"), works)
+        with_it = tuple(url.replace("//", "//gw:s3cret@") for url in urls)
+        connected(Access(with_it), works)
+        said = refused(Access(tuple(url.replace("//", "//gw:wr0ng@") for url in urls)))
+        assert said.startswith(f"no NATS server takes us at {urls[0]}: ")
+        assert "wr0ng" not in said
+        assert "s3cret" not in repr(Access(urls, user="gw", password="s3cret", token="s3cret"))
+
+
+def test_a_token_is_told(tmp_path: Path) -> None:
+    with nats_servers(tmp_path / "n", authorization={"token": "t0ken"}) as servers:
+        connected(Access(tuple(servers.urls), token="t0ken"), works)
+        assert "t0ken" not in refused(Access(tuple(servers.urls), token="t0kem"))
+
+
+def test_certificates_are_shown_and_verified(tmp_path: Path) -> None:
+    ca = trustme.CA()
+    ca.cert_pem.write_to_path(tmp_path / "ca.pem")
+    for who in ("127.0.0.1", "us@example.test"):
+        issued = ca.issue_cert(who)
+        issued.private_key_pem.write_to_path(tmp_path / f"{who}.key")
+        issued.cert_chain_pems[0].write_to_path(tmp_path / f"{who}.pem")
+    tls = {
+        "cert_file": str(tmp_path / "127.0.0.1.pem"),
+        "key_file": str(tmp_path / "127.0.0.1.key"),
+        "ca_file": str(tmp_path / "ca.pem"),
+        "verify": True,
+    }
+    ours = {
+        "tls_cert": str(tmp_path / "us@example.test.pem"),
+        "tls_key": str(tmp_path / "us@example.test.key"),
+    }
+    with nats_servers(tmp_path / "n", tls=tls) as servers:
+        urls = tuple(servers.urls)
+        connected(Access(urls, tls_ca=str(tmp_path / "ca.pem"), **ours), works)
+        assert "no NATS server takes us" in refused(Access(urls, tls_ca=str(tmp_path / "ca.pem")))
+        assert "verify failed" in refused(Access(urls, **ours))
+
+
+def test_nobody_there_is_an_error_that_names_the_address() -> None:
+    said = refused(Access(("nats://me:secret@127.0.0.1:1",)), 0.5)
+    assert said.startswith("no NATS server takes us at nats://127.0.0.1:1: ")
+
+
+def test_a_server_that_is_too_old_is_refused_in_words() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        info = {"server_id": "x", "version": "2.10.29", "proto": 1, "headers": True, "max_payload": 1 << 20}
+        writer.write(b"INFO " + json.dumps(info).encode() + b"\r\n")
+        while line := await reader.readline():
+            if line.startswith(b"PING"):
+                writer.write(b"PONG\r\n")
+        writer.close()
+
+    async def run() -> None:
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            with pytest.raises(LogError, match=r"of version 2\.10\.29; 2\.11 or newer is needed: upgrade it"):
+                await Link.connect(Access((f"nats://127.0.0.1:{port}",)), name="test")
+
+    asyncio.run(run())
+
+
+def test_without_jetstream_it_is_said_that_it_does_not_answer(tmp_path: Path) -> None:
+    async def use(link: Link) -> None:
+        with pytest.raises(NoAnswer, match="it isn't enabled, or has no leader"):
+            await keep_log(link, "none", 0, 1 << 20)
+
+    servers = NatsServers(tmp_path, 1)
+    configuration = tmp_path / "0.conf"
+    said: dict[str, Any] = json.loads(configuration.read_text())
+    del said["jetstream"]
+    configuration.write_text(json.dumps(said))
+    servers.start()
+    try:
+        connected(Access(tuple(servers.urls)), use)
+    finally:
+        servers.stop()
+
+
+def test_what_nats_cannot_carry_is_refused_with_what_it_can() -> None:
+    assert names.checked("my-bot_2") == "my-bot_2"
+    for name in ("my.bot", "", "a b", "*", "x" * 65):
+        with pytest.raises(LogError, match="letters, digits, hyphens and underscores only"):
+            names.checked(name)
+
+
+def test_access_says_which_key_it_does_not_know() -> None:
+    with pytest.raises(LogError, match=r"'passwd'.*password"):
+        Access.of({"urls": ["nats://127.0.0.1:4222"], "passwd": "x"})
+    with pytest.raises(LogError, match="no address"):
+        Access.of({"urls": []})
+    told = {"urls": ["nats://127.0.0.1:4222"], "creds": "/f"}
+    assert Access.of(told).as_dict() == told
+
+
+def test_neither_worker_nor_coordinator_nor_client_imports_nats_on_their_own() -> None:
+    script = (
+        "import sys, gwworker.nursery, gwworker.rehearsal, gwcluster.client, gwcluster.coordinator;"
+        "import gwcluster.cli.run;"
+        "print([name for name in sys.modules if name.partition('.')[0] == 'nats' or 'jetstream' in name])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
