@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from gwcluster.hosts.errors import HostsError, KvError, TakenError, UnansweredError
-from gwcluster.hosts.kv import Bucket, check_version
+from gwcluster.hosts.kv import Bucket, check_version, heedful
 from support.nats_rig import connected, until
 from support.nats_servers import NatsServers, nats_servers
 
@@ -172,3 +172,23 @@ class OldServer:
 def test_a_server_that_is_too_old_is_named() -> None:
     with pytest.raises(HostsError, match=r"is 2\.10: several hosts need 2\.11"):
         check_version(OldServer())  # type: ignore[arg-type]
+
+
+def test_a_cancellation_that_the_client_swallows_is_raised_all_the_same() -> None:
+    async def swallows() -> str:
+        try:
+            await asyncio.sleep(60.0)
+        except asyncio.CancelledError:
+            return "gone on"
+        return "waited"
+
+    async def run() -> None:
+        task = asyncio.create_task(heedful(swallows()))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert await heedful(asyncio.sleep(0, "done")) == "done"
+
+    asyncio.run(run())

@@ -481,3 +481,41 @@ def test_a_worker_that_died_before_it_asked_is_not_waited_for() -> None:
     rig.gate.expect([0, 1], until=10_005.0)
     rig.gate.lost(0, rig.now)
     assert rig.ask(1).granted() == [1]
+
+
+def test_with_other_hosts_only_keys_that_are_held_are_granted_and_only_as_long_as_they_are_good() -> None:
+    rig = Rig(max_concurrency=2).ask(0, 1)
+    assert rig.gate.wanted_keys(10_000.0) == {0: 0, 1: 1}
+    assert rig.gate.step(10_000.0, keys={}) == []
+    assert rig.gate.step(10_001.0, keys={1: 10_019.0, 0: 10_001.0}) == [Grant(shard=1, lease_until=10_019.0)]
+    assert rig.gate.wanted_keys(10_001.0) == {0: 0}
+    assert rig.gate.busy_keys == {1}
+    assert rig.gate.step(10_002.0, keys={0: 10_040.0}) == [Grant(shard=0, lease_until=10_022.0)]
+
+
+def test_a_permit_of_a_shared_key_that_is_not_reported_counts_as_sent_when_it_ends() -> None:
+    rig = Rig().ask(0, 1)
+    rig.gate.step(10_000.0, keys={0: 10_015.0})
+    rig.gate.step(10_015.0, keys={})
+    assert rig.gate.overdue == {0}
+    assert rig.gate.key_opens_at(0) == 10_020.25
+
+
+def test_while_a_key_is_awaited_there_is_nothing_to_do_until_a_window_opens() -> None:
+    rig = Rig(max_concurrency=2).ask(0, 1)
+    rig.gate.step(10_000.0, keys={1: 10_020.0})
+    rig.gate.used(1, 10_000.0, 10_000.0)
+    rig.ask(1)  # once more
+    assert rig.gate.step(10_001.0, keys={}) == []
+    assert rig.gate.due == 10_005.25  # then key 1 is wanted again; for key 0 we wait to be told
+    assert rig.gate.wanted_keys(10_005.24) == {0: 0}
+    rig.gate.step(10_005.25, keys={})
+    assert rig.gate.due is None
+    assert rig.gate.wanted_keys(10_005.25) == {0: 0, 1: 1}
+
+
+def test_no_more_keys_are_wanted_than_may_be_spent() -> None:
+    budget = Budget(total=1000, remaining=102, reset_at=96_400.0, reserve=100)
+    rig = Rig(max_concurrency=16, budget=budget).ask(*range(16))
+    assert rig.gate.wanted_keys(10_000.0) == {0: 0, 1: 1}
+    assert Rig(budget=UNKNOWN).ask(0).gate.wanted_keys(10_000.0) == {}

@@ -260,3 +260,65 @@ def test_a_used_up_budget_is_said_once_and_its_end_too(caplog: pytest.LogCapture
     assert caplog.messages[-1] == (
         "identify budget: permits are granted; 1000 of 1000 are left, 100 of them in reserve"
     )
+
+
+class FakeKeys:
+    """Keys that a test hands out, in the rig's story."""
+
+    def __init__(self, story: list[tuple[Any, ...]]) -> None:
+        self.story = story
+        self.good: dict[int, float] = {}
+        self.due: float | None = None
+
+    def held(self, now: float) -> dict[int, float]:
+        return self.good
+
+    def granted(self, key: int) -> None:
+        self.story.append(("spent", key))
+        del self.good[key]
+
+    def look(self, gate: Gate, now: float) -> None:
+        self.story.append(("looked", dict(gate.wanted_keys(now)), gate.busy_keys))
+
+
+def sharing() -> tuple[Rig, FakeKeys]:
+    rig = Rig()
+    keys = FakeKeys(rig.story)
+    rig.permits = Permits(
+        rig.gate,
+        rig.ledger,
+        shards=32,
+        tell=lambda shard, message: rig.story.append(("told", shard, message)),
+        clock=lambda: rig.now,
+        wall=lambda: WALL,
+        keys=keys,
+    )
+    return rig, keys
+
+
+def test_a_key_of_several_hosts_is_wanted_first_and_spent_before_its_permit_leaves() -> None:
+    rig, keys = sharing()
+    assert rig.ask(19) == [("looked", {3: 19}, set())]
+    keys.good = {3: 10_018.0}
+    assert rig.step(at=10_001.0) == [
+        ("granted", 19, 32, 3, WALL),
+        ("spent", 3),
+        ("told", 19, Permit(10_018.0)),
+        ("looked", {}, {3}),
+    ]
+
+
+def test_a_permit_that_could_not_be_written_down_leaves_its_key_unspent() -> None:
+    rig, keys = sharing()
+    rig.ask(19)
+    keys.good = {3: 10_018.0}
+    rig.ledger.full = True
+    assert rig.step() == [("looked", {}, set())]
+    assert keys.good == {3: 10_018.0}
+
+
+def test_what_is_due_for_a_key_is_due() -> None:
+    rig, keys = sharing()
+    assert rig.permits.due is None
+    keys.due = 10_003.0
+    assert rig.permits.due == 10_003.0
