@@ -99,6 +99,7 @@ class Bucket:
             if refused.code != _IN_USE:
                 raise
             there = (await self._api(f"STREAM.INFO.{self.stream}", {}))["config"]
+            wanted["num_replicas"] = max(replicas, there["num_replicas"])  # a server that is away comes back
             if any(there.get(key) != value for key, value in wanted.items()):
                 await self._api(f"STREAM.UPDATE.{self.stream}", {**there, **wanted})
 
@@ -260,7 +261,7 @@ class Bucket:
 
 
 async def heedful(waiting: Awaitable[_T]) -> _T:
-    """Wait for the client; a cancellation that it swallowed (it does while it flushes) is raised after all."""
+    """Wait for the client; a cancellation that it swallows (as it does while it flushes) is raised."""
     task = asyncio.current_task()
     assert task is not None
     before = task.cancelling()

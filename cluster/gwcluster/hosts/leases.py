@@ -21,12 +21,16 @@ from gwcluster.hosts.kv_watch import Changed, Listed, Seen, Unheard, watch
 from gwcluster.hosts.neighbours import Neighbours
 from gwcluster.hosts.place import Place
 from gwcluster.hosts.shares import Pace, moves
-from gwcluster.hosts.told import GiveUp, Told
+from gwcluster.hosts.snapshot import HostNow, Snapshot
+from gwcluster.hosts.told import GiveUp, Renewed, Told
 
 ANSWER: Final = 2 / 15
 """How much of a lease an answer may take: so a renewal is tried three times before a worker leaves."""
 
 JOIN_S: Final = 30.0
+BREATH_S: Final = 0.01
+"""Between two looks at least: a look takes a millisecond where there are a thousand shards."""
+
 STAGGER_S: Final = 1.0
 
 log = logging.getLogger(__name__)
@@ -54,52 +58,6 @@ class Me:
     events: tuple[str, ...] = ()
     requests: tuple[str, ...] = ()
     http: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class HostNow:
-    """One host in a snapshot.
-
-    Attributes:
-        entry: what it last said.
-        seen_s: seconds since then.
-        shards: whose leases it holds, as we see it.
-    """
-
-    entry: HostEntry
-    seen_s: float
-    shards: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """How the hosts are, for status, as far as this one knows.
-
-    Attributes:
-        me: this host's name.
-        draining: whether it gives up everything.
-        leases: seconds that each lease of ours still lasts.
-        hosts: all hosts, this one included when it is heard of.
-        free: shards that nobody holds.
-        connected: whether the connection to NATS stands.
-        server: to which server, None: to none.
-        answered_s: seconds since JetStream last answered us; None: never yet.
-        unreachable_s: seconds since when it doesn't; None: it does.
-        leader: whether somebody leads the bucket of the leases; None: unknown.
-        why: the last failure, None if there is none now.
-    """
-
-    me: str
-    draining: bool
-    leases: dict[int, float]
-    hosts: tuple[HostNow, ...]
-    free: tuple[int, ...]
-    connected: bool
-    server: str | None
-    answered_s: float | None
-    unreachable_s: float | None
-    leader: bool | None
-    why: str | None
 
 
 class Leases:
@@ -196,10 +154,11 @@ class Leases:
         now = self._clock()
         tick_s = RENEW * self.lease_s / 10
         due = self._book.due
-        wait_s = tick_s if due is None else min(tick_s, max(0.0, due - now))
+        wait_s = tick_s if due is None else min(tick_s, max(BREATH_S, due - now))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wait_s):
                 await self._woken.wait()
+                await asyncio.sleep(BREATH_S)
         self._woken.clear()
 
     def released(self, shard: int) -> None:
@@ -336,17 +295,18 @@ class Leases:
                     case Delete():
                         revision = await self._bucket.delete(key, request.revision)
                         self._book.deleted(request)
+                        self._woken.set()
                         self._neighbours.lease_gone(request.shard, revision, self._clock())
             except TakenError:
                 found = _found(await self._bucket.get(key))
                 self._book.refused(request, found, self._clock())
+                self._woken.set()
                 if found is None:
                     self._neighbours.lease_gone(request.shard, request.revision, self._clock())
             self._answered()
         except HostsError as error:  # also a lease that can't be read: whose it is will be seen, or it ends
             self._book.unanswered(request, self._clock())
             self._failed(error)
-        self._woken.set()
 
     def _hear_lease(self, seen: Seen) -> None:
         now = self._clock()
@@ -415,10 +375,10 @@ class Leases:
         self._listed[what] = False
 
     def _told(self, told: Told) -> None:
-        self._say()
         if isinstance(told, GiveUp):
             self._live -= {told.shard}
-            self._say()
+        if not isinstance(told, Renewed):
+            self._woken.set()
         self._tell(told)
 
     def _say(self) -> None:

@@ -176,7 +176,7 @@ def test_a_shard_that_is_given_up_keeps_its_lease_until_its_worker_has_ended() -
     rig.write(T + 5.0, 9)
     assert rig.told[2:] == [Renewed(3, T + 20.0)]
     rig.book.released(3, T + 6.0)
-    assert (rig.book.held, rig.book.giving) == ({}, {3})
+    assert (rig.book.held, rig.book.giving) == ({}, frozenset({3}))
     delete = rig.ask(T + 6.0)
     assert delete == Delete(3, 9)
     assert isinstance(delete, Delete)

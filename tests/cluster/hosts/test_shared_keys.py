@@ -42,8 +42,7 @@ def late(host: IdentifyingHost, shard: int, lease_until: float) -> None:
     host.alive = False
 
     async def send() -> None:
-        while fast() < lease_until - 1.0:
-            await asyncio.sleep(0.005)
+        await until(lambda: fast() >= lease_until - 1.0)
         host.send(shard, lease_until)
 
     host.sending = asyncio.get_running_loop().create_task(send())  # type: ignore[attr-defined]

@@ -98,7 +98,7 @@ def test_a_host_that_is_not_there_does_nothing() -> None:
 
 @dataclass
 class World:
-    """Hosts that decide once a second, on what each saw `lag` seconds ago; a moved shard is live after one."""
+    """Hosts that decide once a second, on what each saw some ago; a moved shard is live after one."""
 
     shards: int
     lags: dict[str, int]
