@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import nats as nats_py
+from nats import errors as nats_errors
 from nats.aio.client import Client
 
 
@@ -38,3 +40,21 @@ async def until(condition: Callable[[], bool], within_s: float = 20.0, what: str
     while not condition():
         assert time.monotonic() < deadline, what or "it never was so"
         await asyncio.sleep(0.01)
+
+
+class Deaf:
+    """A client that doesn't hear the next `drops` answers to what it writes."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self.drops = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    async def request(self, subject: str, data: bytes, **more: Any) -> Any:
+        answer = await self._client.request(subject, data, **more)
+        if self.drops and subject.startswith("$KV."):
+            self.drops -= 1
+            raise nats_errors.TimeoutError
+        return answer

@@ -11,9 +11,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Final
-
-from nats.aio.client import Client
+from typing import Any, Final
 
 from gwcluster.hosts.permit_keys import TTL_S
 from gwcluster.hosts.shared_keys import SharedKeys
@@ -22,7 +20,7 @@ from gwcluster.identify.gate import Budget, Gate
 from gwcluster.identify.ledger import Ledger
 from gwcluster.identify.permits import Permits
 from gwcluster.wire.control import AskPermit, Message, Permit, PermitUsed
-from support.nats_rig import connected
+from support.nats_rig import Deaf, connected
 
 SPEED: Final = 10.0
 _BEGUN: Final = time.monotonic()
@@ -42,7 +40,7 @@ class IdentifyingHost:
 
     def __init__(
         self,
-        client: Client,
+        client: Deaf,
         folder: Path,
         *,
         cluster: str,
@@ -53,6 +51,7 @@ class IdentifyingHost:
         worker: Callable[[IdentifyingHost, int, float], None] | None = None,
     ) -> None:
         self.name = name
+        self.client = client
         self.identified = identified
         self.max_concurrency = max_concurrency
         self.granted: list[int] = []
@@ -63,8 +62,9 @@ class IdentifyingHost:
         budget = Budget(total=total, remaining=total, reset_at=fast() + 86_400.0, reserve=0)
         self.gate = Gate(max_concurrency=max_concurrency, budget=budget, jitter=random.random)
         owner = f"{name}-{random.getrandbits(32):x}"
+        nats: Any = client
         self.ledger = SharedLedger(
-            client,
+            nats,
             cluster=cluster,
             host=name,
             owner=owner,
@@ -75,7 +75,7 @@ class IdentifyingHost:
             born=owner,
         )
         self.keys = SharedKeys(
-            client,
+            nats,
             cluster=cluster,
             owner=owner,
             ledger=self.ledger,
@@ -149,7 +149,9 @@ async def identifying(
 ) -> AsyncIterator[IdentifyingHost]:
     """Run a host as long as the block; it ends without a word."""
     async with connected(urls) as client:
-        host = IdentifyingHost(client, folder, cluster=cluster, name=name, identified=identified, **more)  # type: ignore[arg-type]
+        host = IdentifyingHost(
+            Deaf(client), folder, cluster=cluster, name=name, identified=identified, **more
+        )  # type: ignore[arg-type]
         await host.keys.join()
         await host.ledger.join()
         task = asyncio.create_task(host.run())

@@ -3,11 +3,13 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 
 from gwcluster.hosts.kv import Bucket
 from gwcluster.hosts.kv_watch import Changed, Listed, Seen, Unheard, watch
@@ -126,5 +128,79 @@ def test_a_consumer_that_vanishes_is_made_again(nats: NatsServers, cluster: str)
                 await bucket.create("a", b"1")
                 await until(lambda: known.values == {"a": b"1"})
                 assert known.lists == 2
+
+    asyncio.run(run())
+
+
+class Subscription:
+    async def unsubscribe(self) -> None:
+        pass
+
+
+class FakeServer:
+    """Bucket, client and server of a watch, whose consumer says what a test lets it."""
+
+    name = "kept"
+
+    def __init__(self) -> None:
+        self.client = self
+        self.stats = {"reconnects": 0}
+        self.consumers: list[Callable[[Msg], Awaitable[None]]] = []
+
+    def new_inbox(self) -> str:
+        return "inbox"
+
+    async def subscribe(self, inbox: str, *, cb: Callable[[Msg], Awaitable[None]]) -> Subscription:
+        self.consumers.append(cb)
+        return Subscription()
+
+    async def consume(self, deliver_to: str, key: str, *, heartbeat_s: float) -> dict[str, Any]:
+        return {"num_pending": 0}
+
+    async def says(self, number: int, value: bytes) -> None:
+        reply = f"$JS.ACK.KV_kept.c.1.{number + 100}.{number}.1790000000000000000.0"
+        await self.consumers[-1](Msg(self, subject="$KV.kept.a", reply=reply, data=value))  # type: ignore[arg-type]
+
+    async def beats(self, last: int) -> None:
+        headers = {"Status": "100", "Nats-Last-Consumer": str(last)}
+        await self.consumers[-1](Msg(self, headers=headers))  # type: ignore[arg-type]
+
+
+def test_a_last_message_that_is_missing_is_seen_by_the_next_heartbeat() -> None:
+    async def run() -> None:
+        server = FakeServer()
+        async with watching(server) as known:  # type: ignore[arg-type]
+            await until(lambda: known.lists == 1)
+            await server.says(1, b"1")
+            await server.beats(1)
+            await until(lambda: known.values == {"a": b"1"})
+            await server.beats(2)
+            await until(lambda: known.lists == 2)
+            assert Unheard("bucket 'kept' is listed anew: 1 messages are missing") in known.seen
+
+    asyncio.run(run())
+
+
+def test_a_message_that_is_missing_is_seen_by_the_next_one() -> None:
+    async def run() -> None:
+        server = FakeServer()
+        async with watching(server) as known:  # type: ignore[arg-type]
+            await until(lambda: known.lists == 1)
+            await server.says(2, b"2")
+            await until(lambda: known.lists == 2)
+            assert known.values == {}
+
+    asyncio.run(run())
+
+
+def test_after_a_reconnect_nothing_is_taken_to_have_been_heard() -> None:
+    async def run() -> None:
+        server = FakeServer()
+        async with watching(server) as known:  # type: ignore[arg-type]
+            await until(lambda: known.lists == 1)
+            server.stats["reconnects"] += 1
+            await server.says(1, b"1")
+            await until(lambda: known.lists == 2)
+            assert known.values == {}
 
     asyncio.run(run())

@@ -8,10 +8,12 @@ from contextlib import AbstractAsyncContextManager
 
 import pytest
 
+from gwcluster.hosts.entries import Mark, encode
 from gwcluster.hosts.errors import HostsError
+from gwcluster.hosts.kv import Bucket
 from gwcluster.hosts.told import Claimed, GiveUp, Lost
 from support.hosts_rig import HostRig, World, host
-from support.nats_rig import until
+from support.nats_rig import connected, until
 from support.nats_servers import NatsServers, nats_servers
 
 SHARDS = range(7)
@@ -156,11 +158,32 @@ def test_a_run_of_which_nothing_is_known_is_waited_for(nats: NatsServers, cluste
     alone(nats, cluster, body)
 
 
+def test_a_lease_of_the_same_name_from_a_run_of_which_nothing_is_known_is_not_taken(
+    nats: NatsServers, cluster: str
+) -> None:
+    async def run() -> None:
+        world = World()
+        async with connected(nats.urls) as client:
+            bucket = Bucket(client, f"gwcluster-{cluster}-leases", ttl_s=LEASE_S)
+            await bucket.make()
+            revision = await bucket.create("3", encode(Mark("a", "a-0", 1, 1)))
+            async with another(world, nats, cluster, "a") as a:
+                for _ in range(8):
+                    await asyncio.sleep(LEASE_S / 4)
+                    revision = await bucket.update("3", encode(Mark("a", "a-0", 1, 1)), revision)
+                assert a.shards == [0, 1, 2, 4, 5, 6]
+                await until(lambda: 3 in a.shards)
+
+    asyncio.run(run())
+
+
 def test_two_hosts_of_one_name_do_not_run(nats: NatsServers, cluster: str) -> None:
     async def body(world: World, a: HostRig) -> None:
+        begun_at = time.monotonic()
         with pytest.raises(HostsError, match="a host named 'a' runs already"):
             async with another(world, nats, cluster, "a", incarnation="other"):
                 pass
+        assert time.monotonic() - begun_at < 2 * LEASE_S  # at the first renewal of the other one
 
     alone(nats, cluster, body)
 

@@ -90,3 +90,18 @@ def test_a_key_that_is_not_used_is_returned_at_once(nats: NatsServers, cluster: 
             await until(lambda: a.ledger.spent_since(0.0) == b.ledger.spent_since(0.0) == 1)
 
     asyncio.run(run())
+
+
+def test_a_create_that_happened_without_an_answer_is_no_reason_to_wait_for_its_end(
+    nats: NatsServers, cluster: str, tmp_path: Path
+) -> None:
+    async def run() -> None:
+        identified: list[tuple[int, float]] = []
+        async with identifying(tmp_path, nats.urls, cluster=cluster, name="a", identified=identified) as a:
+            a.client.drops = 1
+            asked_at = fast()
+            a.ask(0)
+            await until(lambda: len(identified) == 1)
+            assert identified[0][1] - asked_at < TTL_S / 2
+
+    asyncio.run(run())
