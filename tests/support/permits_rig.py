@@ -145,13 +145,12 @@ async def identifying(
     cluster: str,
     name: str,
     identified: list[tuple[int, float]],
-    **more: object,
+    **more: Any,
 ) -> AsyncIterator[IdentifyingHost]:
     """Run a host as long as the block; it ends without a word."""
     async with connected(urls) as client:
-        host = IdentifyingHost(
-            Deaf(client), folder, cluster=cluster, name=name, identified=identified, **more
-        )  # type: ignore[arg-type]
+        names: dict[str, Any] = {"cluster": cluster, "name": name, "identified": identified, **more}
+        host = IdentifyingHost(Deaf(client), folder, **names)
         await host.keys.join()
         await host.ledger.join()
         task = asyncio.create_task(host.run())
