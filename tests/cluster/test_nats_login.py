@@ -81,6 +81,13 @@ def speak(login: NatsLogin) -> None:
     asyncio.run(asked())
 
 
+def test_a_worker_is_told_all_of_it_as_plain_data() -> None:
+    least = NatsLogin(("nats://a",))
+    most = NatsLogin(("tls://a", "tls://b"), "c", "u", "p", "t", "n", "ca", "cert", "key", True)
+    for login in (least, most):
+        assert NatsLogin.of(json.loads(json.dumps(login.document()))) == login
+
+
 def test_nothing_is_needed_where_nothing_is_asked(tmp_path: Path) -> None:
     with server(tmp_path) as address:
         speak(NatsLogin((f"nats://{address}",)))
