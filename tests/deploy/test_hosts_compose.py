@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import re
 import subprocess
@@ -9,12 +11,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import nats
+import nats.errors
 import pytest
+from nats.js.api import StreamInfo
 from ruamel.yaml import YAML
 
 from gwcluster.config import Config, load
+from gwcluster.nats_login import NatsLogin
 from support.config_files import ENVIRON
-from support.nats_servers import SERVER
+from support.nats_servers import SERVER, _free_ports
 
 ROOT: Final = Path(__file__).parents[2]
 FOLDER: Final = ROOT / "deploy" / "compose-hosts"
@@ -122,18 +128,70 @@ def test_each_has_the_time_that_a_stop_takes() -> None:
 def test_nats_begins_as_the_services_say(tmp_path: Path) -> None:
     sh, flag, line = SERVICES["nats-1"]["entrypoint"]
     assert (sh, flag) == ("sh", "-c")
-    (tmp_path / "password").write_text("12345\n")  # without quotes it would be a number
-    (tmp_path / "conf").write_text(NATS_CONF)
-    line = line.replace("$$", "$").replace("/run/secrets/nats-password", str(tmp_path / "password"))
     (conf,) = {target for name, source, target in mounts() if source == "./nats.conf"}
+    line = line.replace("$$", "$").replace("/run/secrets/nats-password", str(tmp_path / "password"))
     line = line.replace(conf, f"{tmp_path / 'conf'} -t")
-    for name in SERVERS:
+    (tmp_path / "conf").write_text(NATS_CONF)
+
+    def status(name: str, password: str) -> tuple[int, str]:
+        (tmp_path / "password").write_text(password)
         environ = {**os.environ, **SERVICES[name]["environment"], "PATH": f"{SERVER.parent}:/usr/bin:/bin"}
-        done = subprocess.run(
-            ["sh", "-c", line], env=environ, capture_output=True, text=True, check=False, timeout=20
+        command = ["sh", "-c", line]
+        done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=20)
+        return done.returncode, done.stderr
+
+    for name in SERVERS:
+        code, said = status(name, "12345\n")  # without quotes it would be a number
+        assert code == 0, said
+        assert str(tmp_path / "conf") in said
+    assert status("nats-1", "")[0] == 1  # rather than a server that lets everybody in
+
+
+def test_three_servers_with_this_file_keep_three_replicas_for_who_knows_the_password(tmp_path: Path) -> None:
+    ports = _free_ports(9)
+    routes = ", ".join(f'"nats://127.0.0.1:{port}"' for port in ports[3:6])
+    with contextlib.ExitStack() as stack:
+        for number, name in enumerate(SERVERS):
+            text = re.sub(r"routes: \[.*\]", f"routes: [{routes}]", NATS_CONF)
+            for was, port in zip((4222, 6222, 8222), ports[number::3], strict=True):
+                text, found = re.subn(rf'"[\d.]+:{was}"', f'"127.0.0.1:{port}"', text)
+                assert found == 1
+            (tmp_path / name).write_text(text.replace("/data", str(tmp_path / f"{name}.data")))
+            environ = {**os.environ, "NATS_NAME": name, "NATS_PASSWORD": '"12345"'}
+            log = stack.enter_context((tmp_path / f"{name}.log").open("wb"))
+            server = subprocess.Popen([SERVER, "-c", tmp_path / name], env=environ, stdout=log, stderr=log)
+            stack.callback(server.wait)
+            stack.callback(server.kill)
+        (tmp_path / "password").write_text("12345")
+        login = NatsLogin(
+            tuple(f"nats://127.0.0.1:{port}" for port in ports[:3]),
+            user="gwcluster",
+            password_file=str(tmp_path / "password"),
         )
-        assert done.returncode == 0, done.stderr
-        assert str(tmp_path / "conf") in done.stderr
+        info = asyncio.run(_replicated(login))
+    assert info.config.num_replicas == 3
+    assert info.cluster is not None
+    assert len(info.cluster.replicas or []) == 2
+
+
+async def _replicated(login: NatsLogin) -> StreamInfo:
+    """Make a stream as soon as JetStream does it."""
+
+    async def told(_: Exception) -> None:
+        pass
+
+    async with asyncio.timeout(60):
+        client = await nats.connect(**login.options(), error_cb=told, reconnect_time_wait=0.2)
+        try:
+            while True:
+                with contextlib.suppress(nats.errors.Error):
+                    jetstream = client.jetstream(timeout=5)
+                    return await jetstream.add_stream(
+                        name="x", subjects=["x"], num_replicas=3, max_bytes=64 << 20
+                    )
+                await asyncio.sleep(0.1)
+        finally:
+            await client.close()
 
 
 def test_nats_has_the_settings_that_it_has_on_kubernetes() -> None:

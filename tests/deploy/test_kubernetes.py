@@ -435,6 +435,9 @@ def test_nats_begins_as_the_manifest_says(tmp_path: Path) -> None:
         ["sh", "-c", line], env=environ, capture_output=True, text=True, check=False, timeout=20
     )
     assert done.returncode == 0, done.stderr
+    (tmp_path / "password").write_text("")
+    refused = subprocess.run(["sh", "-c", line], env=environ, capture_output=True, check=False, timeout=20)
+    assert refused.returncode == 1  # rather than a server that lets everybody in
 
 
 def test_nats_listens_where_the_manifest_says() -> None:

@@ -15,7 +15,8 @@ import trustme
 from ruamel.yaml import YAML
 
 from gwcluster.config import Config, ConfigError, Problem, json_schema, load
-from gwcluster.config.model import Hosts
+from gwcluster.config.model import Addresses as Told
+from gwcluster.config.model import Hosts, NatsTls
 from gwcluster.config.settings import Addresses
 from gwcluster.nats_login import NatsLogin
 from support.config_files import ENVIRON, LEAST, written
@@ -179,6 +180,13 @@ def test_the_shipped_file_has_the_section_ready_to_be_taken_in(tmp_path: Path) -
     jsonschema.Draft202012Validator(json_schema()).validate(data)
     known = {field.alias or name for name, field in Hosts.model_fields.items()}
     assert all(re.search(rf"\b{key}\b", commented) for key in known)
+
+
+def test_the_page_about_hosts_has_every_key() -> None:
+    page = (SHIPPED.parent / "docs" / "hosts.md").read_text()
+    for section in (Hosts, NatsTls, Told):
+        for name, field in section.model_fields.items():
+            assert f"`{field.alias or name}" in page, name
 
 
 @pytest.mark.parametrize("text", ["", hosts(HERE, "name: a")])
