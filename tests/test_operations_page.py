@@ -74,12 +74,17 @@ def test_words_that_are_passed_on_have_their_remedy() -> None:
     assert {path for path, text in FOUND if text == "…"} <= {
         "cluster/gwcluster/identify/bootstrap.py",  # Refused.reason
         "cluster/gwcluster/identify/permits.py",  # LedgerError
+        "cluster/gwcluster/hosts/shared_keys.py",  # HostsError
+        "cluster/gwcluster/hosts/shared_ledger.py",  # the same
         "worker/gwworker/performer.py",  # of `Say`, which is found
         "cluster/gwcluster/supervise/crew.py",  # Headcount's, and verdicts, which are found
     }
     for words in ("Discord refuses the token (status 401)", "Discord refuses this client (status 403)"):
         assert f"| `{words}" in PAGE
     assert "| `the identify ledger" in PAGE
+    for words in ("shard … can't identify: …", "shard … can't identify, as that can't be counted: …"):
+        assert f"| `{words}` |" in PAGE
+    assert "| `the ledger of all hosts can't be read (…): …` |" in PAGE
 
 
 def test_every_exit_status_is_explained() -> None:
