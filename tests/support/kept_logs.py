@@ -12,10 +12,10 @@ from typing import Any, Final, Protocol
 
 from gwcluster.log import FileSessions, LogWriter, Page, Reader, SavedSession, SessionStore
 from gwcluster.log.jetstream import reader as jetstream
-from gwcluster.log.jetstream.access import Access
 from gwcluster.log.jetstream.link import Link
 from gwcluster.log.jetstream.opening import Log, Taking, take_with
 from gwcluster.log.jetstream.writer import Writer
+from gwcluster.nats_login import NatsLogin
 from support.shard_log import AT, new_epoch, open_log
 
 MIB: Final = 1 << 20
@@ -88,9 +88,9 @@ class InJetStream:
         }
         wall = changed.pop("wall", lambda: AT)
         take_s = changed.pop("take_s", 10.0)
-        nats = {"name": self.name, "host": "h", "token": 7, "access": {"urls": self.urls}}
+        nats = {"name": self.name, "host": "h", "token": 7, "login": {"servers": self.urls}}
         taking = Taking(nats, **(arguments | changed))
-        link = link or await Link.connect(Access.of(nats["access"]), name="test")  # type: ignore[arg-type]
+        link = link or await Link.connect(NatsLogin(tuple(self.urls)), name="test")
         log = await take_with(
             link,
             taking,
@@ -134,7 +134,7 @@ class InJetStream:
 @asynccontextmanager
 async def in_jetstream(urls: list[str]) -> AsyncIterator[InJetStream]:
     """A place in servers that run, and a connection to read it."""
-    link = await Link.connect(Access(tuple(urls)), name="test")
+    link = await Link.connect(NatsLogin(tuple(urls)), name="test")
     kept = InJetStream(urls, link)
     try:
         yield kept

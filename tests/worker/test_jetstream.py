@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 import uvloop
 
-from gwcluster.log.jetstream.access import Access
 from gwcluster.log.jetstream.link import Link
 from gwcluster.log.jetstream.opening import Taking
 from gwcluster.log.jetstream.reader import Reader
+from gwcluster.nats_login import NatsLogin
 from gwcluster.log.page import Page
 from gwcluster.wire.exits import WorkerExit
 from gwworker.stage import Coordinator, Gateway, Pull
@@ -75,7 +75,7 @@ class Life:
 
 
 def about(kept: InJetStream, token: int = 1) -> dict[str, Any]:
-    return {"name": kept.name, "host": "h", "token": token, "access": {"urls": kept.urls}}
+    return {"name": kept.name, "host": "h", "token": token, "login": {"servers": kept.urls}}
 
 
 async def names_in(kept: InJetStream) -> list[str]:
@@ -114,7 +114,7 @@ def test_a_worker_whose_log_is_taken_over_leaves_with_a_status_of_its_own(
         async with in_jetstream(nats.urls) as kept:
             life = Life(tmp_path, about(kept))
             running = asyncio.create_task(life.run(drains=False))
-            link = await Link.connect(Access(tuple(kept.urls)), name="look")
+            link = await Link.connect(NatsLogin(tuple(kept.urls)), name="look")
             reader = Reader(link, kept.name, 3)
             while "MESSAGE_CREATE" not in await _names(reader):  # noqa: ASYNC110 - nothing tells
                 await asyncio.sleep(0.02)
@@ -143,5 +143,5 @@ async def _names(reader: Reader) -> list[str]:
 
 
 def test_a_job_says_what_taking_needs() -> None:
-    place = Taking({"name": "n", "host": "h", "token": 9, "access": {}}, 3, 16, 1, 1.0).place("w" * 16)
+    place = Taking({"name": "n", "host": "h", "token": 9, "login": {}}, 3, 16, 1, 1.0).place("w" * 16)
     assert (place.stream, place.subject("READY")) == ("gwcluster-n-log-3", "gwcluster.n.log.3.READY")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gwcluster.hosts.leases import HostNow, Snapshot
+    from gwcluster.hosts.snapshot import HostNow, Snapshot
 
 
 def document(seen: Snapshot, *, lease_s: float, spare_s: float) -> dict[str, Any]:

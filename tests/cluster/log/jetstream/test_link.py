@@ -14,16 +14,16 @@ import uvloop
 
 from gwcluster.errors import LogError
 from gwcluster.log.jetstream import names
-from gwcluster.log.jetstream.access import Access
 from gwcluster.log.jetstream.answers import NoAnswer
 from gwcluster.log.jetstream.link import Link
 from gwcluster.log.jetstream.stream import Ends, keep_log
+from gwcluster.nats_login import NatsLogin
 from support.nats_servers import NatsServers, nats_servers
 
 
-def connected(access: Access, use: Callable[[Link], Awaitable[None]]) -> None:
+def connected(login: NatsLogin, use: Callable[[Link], Awaitable[None]]) -> None:
     async def run() -> None:
-        link = await Link.connect(access, name="test", timeout_s=5.0)
+        link = await Link.connect(login, name="test", timeout_s=5.0)
         try:
             await use(link)
         finally:
@@ -36,31 +36,35 @@ async def works(link: Link) -> None:
     assert await keep_log(link, "works", 0, 1 << 20) == Ends(0, 0)
 
 
-def refused(access: Access, timeout_s: float = 1.0) -> str:
+def refused(login: NatsLogin, timeout_s: float = 1.0) -> str:
     async def run() -> None:
-        await Link.connect(access, name="test", timeout_s=timeout_s)
+        await Link.connect(login, name="test", timeout_s=timeout_s)
 
     with pytest.raises(LogError) as caught:
         uvloop.run(run())
     return str(caught.value)
 
 
+def kept(path: Path, secret: str) -> str:
+    path.write_text(f"{secret}\n")
+    return str(path)
+
+
 def test_a_password_is_told_and_a_wrong_one_is_an_error_without_it(tmp_path: Path) -> None:
+    right, wrong = kept(tmp_path / "right", "s3cret"), kept(tmp_path / "wrong", "wr0ng")
     with nats_servers(tmp_path / "n", authorization={"user": "gw", "password": "s3cret"}) as servers:
         urls = tuple(servers.urls)
-        connected(Access(urls, user="gw", password="s3cret"), works)
-        with_it = tuple(url.replace("//", "//gw:s3cret@") for url in urls)
-        connected(Access(with_it), works)
-        said = refused(Access(tuple(url.replace("//", "//gw:wr0ng@") for url in urls)))
+        connected(NatsLogin(urls, user="gw", password_file=right), works)
+        said = refused(NatsLogin(urls, user="gw", password_file=wrong))
         assert said.startswith(f"no NATS server takes us at {urls[0]}: ")
         assert "wr0ng" not in said
-        assert "s3cret" not in repr(Access(urls, user="gw", password="s3cret", token="s3cret"))
 
 
 def test_a_token_is_told(tmp_path: Path) -> None:
+    right, wrong = kept(tmp_path / "right", "t0ken"), kept(tmp_path / "wrong", "t0kem")
     with nats_servers(tmp_path / "n", authorization={"token": "t0ken"}) as servers:
-        connected(Access(tuple(servers.urls), token="t0ken"), works)
-        assert "t0ken" not in refused(Access(tuple(servers.urls), token="t0kem"))
+        connected(NatsLogin(tuple(servers.urls), token_file=right), works)
+        assert "t0kem" not in refused(NatsLogin(tuple(servers.urls), token_file=wrong))
 
 
 def test_certificates_are_shown_and_verified(tmp_path: Path) -> None:
@@ -77,18 +81,18 @@ def test_certificates_are_shown_and_verified(tmp_path: Path) -> None:
         "verify": True,
     }
     ours = {
-        "tls_cert": str(tmp_path / "us@example.test.pem"),
-        "tls_key": str(tmp_path / "us@example.test.key"),
+        "cert_file": str(tmp_path / "us@example.test.pem"),
+        "key_file": str(tmp_path / "us@example.test.key"),
     }
     with nats_servers(tmp_path / "n", tls=tls) as servers:
-        urls = tuple(servers.urls)
-        connected(Access(urls, tls_ca=str(tmp_path / "ca.pem"), **ours), works)
-        assert "no NATS server takes us" in refused(Access(urls, tls_ca=str(tmp_path / "ca.pem")))
-        assert "verify failed" in refused(Access(urls, **ours))
+        urls = tuple(url.replace("nats://", "tls://") for url in servers.urls)
+        connected(NatsLogin(urls, ca_file=str(tmp_path / "ca.pem"), **ours), works)
+        assert "no NATS server takes us" in refused(NatsLogin(urls, ca_file=str(tmp_path / "ca.pem")))
+        assert "verify failed" in refused(NatsLogin(urls, **ours))
 
 
 def test_nobody_there_is_an_error_that_names_the_address() -> None:
-    said = refused(Access(("nats://me:secret@127.0.0.1:1",)), 0.5)
+    said = refused(NatsLogin(("nats://127.0.0.1:1",)), 0.5)
     assert said.startswith("no NATS server takes us at nats://127.0.0.1:1: ")
 
 
@@ -105,7 +109,7 @@ def test_a_server_that_is_too_old_is_refused_in_words() -> None:
         async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
             port = server.sockets[0].getsockname()[1]
             with pytest.raises(LogError, match=r"of version 2\.10\.29; 2\.11 or newer is needed: upgrade it"):
-                await Link.connect(Access((f"nats://127.0.0.1:{port}",)), name="test")
+                await Link.connect(NatsLogin((f"nats://127.0.0.1:{port}",)), name="test")
 
     asyncio.run(run())
 
@@ -122,7 +126,7 @@ def test_without_jetstream_it_is_said_that_it_does_not_answer(tmp_path: Path) ->
     configuration.write_text(json.dumps(said))
     servers.start()
     try:
-        connected(Access(tuple(servers.urls)), use)
+        connected(NatsLogin(tuple(servers.urls)), use)
     finally:
         servers.stop()
 
@@ -132,22 +136,3 @@ def test_what_nats_cannot_carry_is_refused_with_what_it_can() -> None:
     for name in ("my.bot", "", "a b", "*", "x" * 65):
         with pytest.raises(LogError, match="letters, digits, hyphens and underscores only"):
             names.checked(name)
-
-
-def test_access_says_which_key_it_does_not_know() -> None:
-    with pytest.raises(LogError, match=r"'passwd'.*password"):
-        Access.of({"urls": ["nats://127.0.0.1:4222"], "passwd": "x"})
-    with pytest.raises(LogError, match="no address"):
-        Access.of({"urls": []})
-    told = {"urls": ["nats://127.0.0.1:4222"], "creds": "/f"}
-    assert Access.of(told).as_dict() == told
-
-
-def test_neither_worker_nor_coordinator_nor_client_imports_nats_on_their_own() -> None:
-    script = (
-        "import sys, gwworker.nursery, gwworker.rehearsal, gwcluster.client, gwcluster.coordinator;"
-        "import gwcluster.cli.run;"
-        "print([name for name in sys.modules if name.partition('.')[0] == 'nats' or 'jetstream' in name])"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"

@@ -11,9 +11,9 @@ import uvloop
 
 from gwcluster.log import LogBusy, Page
 from gwcluster.log.jetstream import message, names, stream
-from gwcluster.log.jetstream.access import Access
 from gwcluster.log.jetstream.link import Link
 from gwcluster.log.jetstream.message import Kind
+from gwcluster.nats_login import NatsLogin
 from support.kept_logs import InJetStream, counted, in_jetstream, put, session, until
 from support.nats_servers import NatsServers, nats_servers
 from support.shard_log import AT
@@ -29,8 +29,8 @@ class SlowLink(Link):
         before: called before each message to a subject that ends with a token.
     """
 
-    def __init__(self, access: Access, name: str) -> None:
-        super().__init__(access, name)
+    def __init__(self, login: NatsLogin, name: str) -> None:
+        super().__init__(login, name)
         self.lingering: list[Sent] | None = None
         self.before: tuple[str, Callable[[], Awaitable[None]]] | None = None
 
@@ -66,7 +66,7 @@ def play(nats: NatsServers, scene: Callable[[InJetStream], Awaitable[None]]) -> 
 
 
 async def slow(kept: InJetStream) -> SlowLink:
-    link = await SlowLink.connect(Access(tuple(kept.urls)), name="slow")
+    link = await SlowLink.connect(NatsLogin(tuple(kept.urls)), name="slow")
     assert isinstance(link, SlowLink)
     return link
 
