@@ -213,10 +213,11 @@ class Cluster:
     def sight(self) -> Sight:
         """Return how the cluster is, for those who tell somebody outside of it."""
         stopping = self._stop.is_set()
+        hosts = None if self._hosting_now is None else self._hosting_now.status
         if (crew := self.crew) is None:
-            return sight(None, None, refused=self._refused, stopping=stopping)
+            return sight(None, None, refused=self._refused, stopping=stopping, hosts=hosts)
         refused = self._refused or crew.supervisor.refused
-        return sight(crew.board, crew.permits.gate, refused=refused, stopping=stopping)
+        return sight(crew.board, crew.permits.gate, refused=refused, stopping=stopping, hosts=hosts)
 
     def _hosting(
         self, state: StateFolder, ledger: Ledger

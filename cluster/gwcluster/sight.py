@@ -115,7 +115,8 @@ def _neighbours(hosts: dict[str, Any], board: Board | None) -> Neighbours:
     return Neighbours(
         me=hosts["me"],
         present=None if late else frozenset(host["name"] for host in here) | {hosts["me"]},
-        draining=frozenset(host["name"] for host in here if host["draining"]),
+        draining=frozenset(host["name"] for host in here if host["draining"])
+        | ({hosts["me"]} if hosts["draining"] else frozenset()),
         free=() if late else tuple(hosts["free"]),
         away=frozenset(view.shard for view in views if view.state is ShardState.ELSEWHERE),
         silent=silence(hosts["nats"]) if late else None,

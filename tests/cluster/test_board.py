@@ -139,3 +139,15 @@ def test_a_shard_that_has_just_resumed_is_not_blamed_for_the_acks_of_before() ->
     board.changed(3, ShardState.LIVE, "RESUMED", 1_700_000_501.0)
     board.beat(3, pulse(ack_age_s=500.0))
     assert board.counts.ready == 1
+
+
+def test_shards_that_other_hosts_may_run_are_not_counted_before_they_are_ours() -> None:
+    board = Board(range(4), 10_000.0, clock=Clock(), away=[1, 2, 3])
+    assert [view.state.value for view in board.views.values()] == ["starting", *["elsewhere"] * 3]
+    assert board.counts == Counts(ready=0, total=1, degraded=0, failed=0)
+    board.changed(1, ShardState.FAILED, "died 6 times", 10_001.0)
+    board.views[2].degraded = "of an earlier time here"
+    assert board.counts == Counts(ready=0, total=2, degraded=0, failed=1)
+    board.changed(0, ShardState.ELSEWHERE, "another host is to run it", 10_002.0)
+    board.changed(1, ShardState.ELSEWHERE, "another host is to run it", 10_002.0)
+    assert board.counts == Counts(ready=0, total=0, degraded=0, failed=0)

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 from gwcluster.board import Board, Counts
 from gwcluster.identify.budget import UNKNOWN, Budget
 from gwcluster.identify.gate import Gate
-from gwcluster.sight import Sight, in_words, named, sight
+from gwcluster.sight import Neighbours, Sight, in_words, named, sight
 from gwcluster.wire.notices import ShardState
+from support.statuses import NATS, SILENT, hosts, neighbour
 
 WALL = 1_790_000_000.0
 
@@ -81,3 +85,52 @@ def test_many_shards_are_named_by_the_first_of_them() -> None:
     first, _, rest = told.partition(" and ")
     assert len(told) < 80
     assert rest == f"{500 - len(first.split(', '))} more"
+
+
+def shared(*here: int, free: Sequence[int] = (), **changes: Any) -> Sight:
+    """Return what host b sees of four shards, of which it has these; a has the others, c none."""
+    board = Board(range(4), WALL, clock=lambda: 10_000.0, away=set(range(4)) - set(here))
+    for shard in here:
+        board.changed(shard, ShardState.LIVE, "READY", WALL)
+    others = [shard for shard in range(4) if shard not in {*here, *free}]
+    all_ = hosts("b", neighbour("a", others), neighbour("b", here), neighbour("c", []), free=free)
+    return sight(board, None, refused=None, stopping=False, hosts={**all_, **changes})
+
+
+def test_of_several_hosts_it_is_seen_who_is_there_and_whose_the_shards_are() -> None:
+    seen = shared(2, 3, free=[0])
+    assert seen.neighbours == Neighbours("b", present=frozenset("abc"), free=(0,), away=frozenset({0, 1}))
+    assert in_words(seen) == "2 of 2 shards live, 1 elsewhere, run by no host: 0"
+    assert in_words(shared()) == "0 of 0 shards live, 4 elsewhere"
+
+
+def test_a_host_that_was_not_heard_of_for_a_lease_is_not_there() -> None:
+    silent = [neighbour("a", [], seen_s=15.1), neighbour("b", [0]), neighbour("c", [], draining=True)]
+    seen = shared(0, hosts=silent)
+    assert seen.neighbours is not None
+    assert (seen.neighbours.present, seen.neighbours.draining) == (frozenset("bc"), frozenset("c"))
+    assert seen.neighbours.speaks
+
+
+def test_one_of_them_speaks_for_all() -> None:
+    seen = shared(0)
+    assert seen.neighbours is not None
+    assert not seen.neighbours.speaks
+    assert replace(seen.neighbours, me="a").speaks
+    assert not replace(seen.neighbours, me="a", present=None).speaks
+
+
+def test_while_nats_does_not_answer_that_is_said_and_nobody_is_known_to_be_there() -> None:
+    seen = shared(2, 3, nats={**NATS, **SILENT})
+    assert seen.neighbours is not None
+    assert (seen.neighbours.present, seen.neighbours.free) == (None, ())
+    assert in_words(seen) == (
+        "2 of 2 shards live, 2 elsewhere; NATS has not answered for 9 s (no servers available): "
+        "shards pause in 3 s"
+    )
+    soon = shared(2, 3, nats={**NATS, **SILENT, "unreachable_s": 4.0})
+    assert in_words(soon) == "2 of 2 shards live, 2 elsewhere"
+
+
+def test_that_a_host_is_draining_is_said() -> None:
+    assert in_words(shared(0, draining=True)).endswith("; draining")

@@ -58,7 +58,8 @@ class Rig:
         self.logs = Logs()
         self.told: list[tuple[int, Command]] = []
         self.looked_at: list[float] = []
-        self.control = ControlLoop(asyncio.get_running_loop(), Operations(self._status))
+        self.operations = Operations(self._status)
+        self.control = ControlLoop(asyncio.get_running_loop(), self.operations)
         self.commands = Commands(
             shards=4,
             ids=range(4),

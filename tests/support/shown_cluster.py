@@ -29,6 +29,7 @@ def shard(number: int, state: str = "live", *, now: float, **changes: Any) -> di
         "reason": "READY" if state == "live" else "as the test says",
         "since": now - 5000.0,
         "host": None,
+        "free": False,
         "pid": 20_000 + number,
         "restarts": 0,
         "deaths": 0,

@@ -7,7 +7,7 @@ import itertools
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ class SmallCluster:
         settle: says what became of a command; None: nothing is answered.
         sent: what was to be sent: shard, opcode and data.
         document: the status.
+        documents: what it is at each next look.
         operations: what may be done to it; nothing, until somebody sets its hands.
         pub: what the events go out of.
     """
@@ -52,7 +53,8 @@ class SmallCluster:
             command.id, None, "", None, None
         )
         self.document: dict[str, Any] = {"name": "small", "ids": list(range(shards))}
-        self.operations = Operations(lambda: self.document)
+        self.documents: Iterator[dict[str, Any]] = iter(())
+        self.operations = Operations(self._look)
         self.sent: list[tuple[int, int, Any]] = []
         self._folder = folder
         self._shards = shards
@@ -66,6 +68,10 @@ class SmallCluster:
         self._thread.start()
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(1)
         self._open()
+
+    def _look(self) -> dict[str, Any]:
+        self.document = next(self.documents, self.document)
+        return self.document
 
     def __enter__(self) -> SmallCluster:
         return self

@@ -17,6 +17,7 @@ def shard(number: int, **changes: Any) -> dict[str, Any]:
         "reason": "READY",
         "since": NOW - 90.0,
         "host": None,
+        "free": False,
         "pid": 100 + number,
         "restarts": 0,
         "deaths": 0,
@@ -50,12 +51,13 @@ STALE: Final = {"fresh": False, "pulse_age_s": 33.0}
 
 
 def elsewhere(number: int, host: str | None) -> dict[str, Any]:
-    """Return a shard that another host runs, or none."""
+    """Return a shard that another host runs; None: no host does."""
     told = ("latency_s", "events", "event_age_s", "ack_age_s", "resumes", "identifies", "session", "offset")
     more = ("pid", "memory_bytes", "pulse_age_s", "events_per_s", "guilds", "session_age_s")
     unknown = dict.fromkeys((*told, *more))
-    words = "another host is to run it"
-    return shard(number, state="elsewhere", host=host, reason=words, fresh=False, **unknown)
+    words = "no host runs it" if host is None else f"live on host {host}"
+    changes = {"host": host, "free": host is None, "reason": words, "fresh": False}
+    return shard(number, state="elsewhere", **changes, **unknown)
 
 
 def neighbour(name: str, shards: Sequence[int], **changes: Any) -> dict[str, Any]:
@@ -66,15 +68,17 @@ def neighbour(name: str, shards: Sequence[int], **changes: Any) -> dict[str, Any
         "draining": False,
         "up_s": 7200.0,
         "seen_s": 2.0,
-        "addresses": {"events": [f"tcp://{name}:5570"], "requests": [f"tcp://{name}:5571"], "http": []},
+        "addresses": {"events": [f"tcp://{name}:5570"], "requests": [f"tcp://{name}:5571"], "http": None},
         "shards": list(shards),
+        "live": list(shards),
         **changes,
     }
 
 
 NATS: Final = {
     "connected": True,
-    "server": "nats://10.0.0.1:4222",
+    "server": "10.0.0.1:4222",
+    "leader": True,
     "answered_s": 1.5,
     "unreachable_s": None,
     "pause_s": None,
@@ -83,6 +87,7 @@ NATS: Final = {
 SILENT: Final = {
     "connected": False,
     "server": None,
+    "leader": None,
     "answered_s": 9.0,
     "unreachable_s": 9.0,
     "pause_s": 3.0,

@@ -34,7 +34,7 @@ def is_ready(shard: Shard) -> bool:
 
 def is_free(shard: Shard) -> bool:
     """Say whether no host runs a shard, where there are several."""
-    return bool(shard["state"] == ELSEWHERE and shard.get("host") is None)
+    return bool(shard.get("free"))
 
 
 def is_bad(shard: Shard) -> bool:

@@ -148,8 +148,6 @@ def _style(cell: str | Text) -> str:
 def _why(shard: Shard) -> str:
     if shard["degraded"] is not None:
         return f"degraded: {shard['degraded']}"
-    if is_free(shard):
-        return "no host has its lease"
     if shard["state"] == "live" and not shard["fresh"]:
         return f"not heard of for {age(shard['pulse_age_s'])}; it was live then"
     return str(shard["reason"])

@@ -9,6 +9,7 @@ from typing import Any
 from gwcluster.board import Board, Counts, ShardView
 from gwcluster.identify.budget import UNKNOWN, Budget
 from gwcluster.supervise.rolling import Rolled
+from gwcluster.wire.notices import ShardState
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +92,8 @@ def document(
     views: Sequence[ShardView] = [] if board is None else list(board.views.values())
     counts = Counts(0, 0, 0, 0) if board is None else board.counts
     at = 0.0 if board is None else board.clock()
-    owners = _owners(hosts)
-    told = [_shard(view, at, owners.get(view.shard)) for view in views]
+    known = _elsewhere(hosts)
+    told = [_shard(view, at, known.get(view.shard, {})) for view in views]
     guilds = [each["guilds"] for each in told if each["guilds"] is not None]
     return {
         "name": run.name,
@@ -124,24 +125,33 @@ def document(
     }
 
 
-def _owners(hosts: dict[str, Any] | None) -> dict[int, str]:
-    """Return which host has the lease of each shard, of those that any has."""
+def _elsewhere(hosts: dict[str, Any] | None) -> dict[int, dict[str, Any]]:
+    """Return what is known of shards that somebody or nobody runs, among several hosts."""
     if hosts is None:
         return {}
-    told = {shard: str(host["name"]) for host in hosts["hosts"] for shard in host["shards"]}
-    free = set(hosts["free"])  # looked at by themselves, while a host tells its own only now and then
-    others = {shard: name for shard, name in told.items() if shard not in free and name != hosts["me"]}
-    return others | {int(shard): str(hosts["me"]) for shard in hosts["leases"]}
+    found: dict[int, dict[str, Any]] = {}
+    for host in hosts["hosts"]:
+        name, live = host["name"], set(host["live"])
+        for shard in host["shards"]:
+            words = f"live on host {name}" if shard in live else f"host {name} runs it, and it isn't live yet"
+            found[shard] = {"host": name, "reason": words}
+    for shard in hosts["free"]:
+        found[shard] = {"free": True, "reason": "no host runs it"}
+    for shard in hosts["leases"]:
+        found[int(shard)] = {"host": hosts["me"]}
+    return found
 
 
-def _shard(view: ShardView, at: float, host: str | None) -> dict[str, Any]:
+def _shard(view: ShardView, at: float, known: dict[str, Any]) -> dict[str, Any]:
     pulse = view.pulse
+    away = view.state is ShardState.ELSEWHERE
     return {
         "shard": view.shard,
         "state": view.state.value,
-        "reason": view.reason,
+        "reason": known.get("reason", view.reason) if away else view.reason,
         "since": view.since,
-        "host": host,
+        "host": known.get("host"),
+        "free": away and known.get("free", False),
         "pid": view.pid,
         "restarts": view.restarts,
         "deaths": view.deaths,

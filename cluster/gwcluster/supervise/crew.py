@@ -272,7 +272,7 @@ class Crew:
             self._renewed = True
         if not self._nurseries.answers:
             return
-        look = Look(self._nurseries.old, self.live, self.supervisor.failed)
+        look = Look(self._nurseries.old, self.live, self.supervisor.failed, self.supervisor.away)
         why = rolling.step(look, self._clock(), self._replace)
         if why is not None or rolling.finished:
             self._end_roll(why)

@@ -42,11 +42,13 @@ class Look:
         old: those whose worker is still one of before.
         live: those that are live, by whichever worker.
         failed: those that are given up, with the reason.
+        away: those that are another host's to run by now.
     """
 
     old: Container[int]
     live: Container[int]
     failed: dict[int, str]
+    away: Container[int] = ()
 
 
 class Rolling:
@@ -91,7 +93,9 @@ class Rolling:
         if (shard := self._current) is not None:
             if shard in look.failed:
                 return f"shard {shard} failed: {look.failed[shard]}"
-            if shard in look.old or (self._was_live and shard not in look.live):
+            if shard not in look.away and (
+                shard in look.old or (self._was_live and shard not in look.live)
+            ):
                 if now >= self._until:
                     return f"shard {shard} was not live again within {BOUND_S:.0f} s"
                 return None
@@ -99,6 +103,8 @@ class Rolling:
             self._current = None
         while self._left:
             shard = self._left.pop(0)
+            if shard in look.away:
+                continue
             if shard in look.old:  # else it died meanwhile, and its successor is a new one already
                 self._current, self._was_live, self._until = shard, shard in look.live, now + BOUND_S
                 replace(shard)

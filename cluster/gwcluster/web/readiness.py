@@ -7,6 +7,8 @@ from typing import Any, Final
 
 from gwcluster.hosts.words import is_late, silence
 
+NOT_JOINED: Final = "this host is not one of the hosts yet: it waits for NATS"
+
 MAX_REASONS: Final = 100
 """Most shards that are named; the others are counted."""
 
@@ -65,6 +67,8 @@ def judge(document: dict[str, Any]) -> Readiness:
     if not known:
         why = "the shards are not known yet: Discord has not said how many there are"
         reasons = [_of_all(why, now - document["started_at"])]
+    elif document["hosts"] is None and not shards:
+        reasons = [_of_all(NOT_JOINED, now - document["started_at"])]
     if (hosts := document["hosts"]) is not None:
         reasons = [*_between_hosts(hosts, now), *reasons]
     return Readiness(

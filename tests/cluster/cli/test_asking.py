@@ -23,7 +23,7 @@ from gwcluster.cli import main
 from gwcluster.wire.control import CommandDone
 from support.config_files import LEAST, written
 from support.small_cluster import SmallCluster
-from support.statuses import FAILED, NOW, shard, status
+from support.statuses import FAILED, NOW, elsewhere, hosts, neighbour, shard, status
 
 PRESENCE = '{"op": 3, "d": {}}'
 
@@ -212,3 +212,46 @@ def _until(terminal: int, *words: bytes, seconds: float = 20.0) -> bytes:
         if select.select([terminal], [], [], 0.2)[0]:
             seen += os.read(terminal, 1 << 16)
     return seen
+
+
+def two_hosts(*here: int) -> dict[str, Any]:
+    """Return the status of host a, which has these of two shards; the others are b's."""
+    there = [number for number in range(2) if number not in here]
+    shards = [shard(number, host="a") if number in here else elsewhere(number, "b") for number in range(2)]
+    return status(*shards, hosts=hosts("a", neighbour("a", here, draining=True), neighbour("b", there)))
+
+
+def test_a_drain_is_told_until_no_shard_is_left(small: SmallCluster, tmp_path: Path) -> None:
+    small.documents = iter([two_hosts(0, 1), two_hosts(0, 1), two_hosts(1), two_hosts()])
+    small.operations.emptied = lambda: None
+    found = asked(tmp_path, "drain")
+    assert found.exit_code == 0, found.output
+    lines = found.stdout.splitlines()
+    assert lines[:2] == ["2 shards are left", "1 shards are left"]
+    assert re.fullmatch(r"no shard is left here, after \d+\.\d s", lines[2])
+
+
+def test_a_drain_is_only_begun_for_who_does_not_want_to_wait(small: SmallCluster, tmp_path: Path) -> None:
+    small.operations.emptied = lambda: None
+    found = asked(tmp_path, "drain", "--no-wait")
+    assert (found.exit_code, found.stdout) == (0, "begun; `gwcluster status` tells how it goes on\n")
+
+
+def test_a_single_host_has_nobody_to_hand_its_shards_to(small: SmallCluster, tmp_path: Path) -> None:
+    found = asked(tmp_path, "drain")
+    assert found.exit_code == 1
+    assert found.stderr.startswith(
+        "nothing is handed to other hosts: not_ready: this cluster runs on one host"
+    )
+
+
+def test_the_status_of_several_hosts_has_a_line_for_each_and_shards_elsewhere_are_no_trouble(
+    small: SmallCluster, tmp_path: Path
+) -> None:
+    small.document = two_hosts(1)
+    found = asked(tmp_path, "status")
+    assert "1 of 2 shards are this host's, 1 of 1 are ready · 1 elsewhere" in found.stdout
+    assert "○ elsewhere" in found.stdout
+    found = asked(tmp_path, "status", "--bad")
+    assert "○ elsewhere" not in found.stdout
+    assert json.loads(asked(tmp_path, "status", "--json").stdout) == small.document

@@ -148,3 +148,22 @@ def test_the_time_left_is_that_of_the_last_in_the_queue_then_a_second_then_none(
     assert seconds_left(rig.crew, 10_000.0) == 1.0
     rig.are(ShardState.LIVE, [63])
     assert seconds_left(rig.crew, 10_000.0) is None
+
+
+def test_of_several_hosts_the_part_of_this_one_is_shown() -> None:
+    rig = Rig(24)
+    rig.are(ShardState.ELSEWHERE, range(8, 24))
+    rig.are(ShardState.LIVE, range(7), "ready")
+    lines = rig.drawn()
+    assert lines[0].startswith("7 of 8 shards live · 8 of 24 shards are this host's after 12 s")
+    assert not any("elsewhere" in line for line in lines)
+    assert [line.split()[0] for line in lines[3:]] == [str(shard) for shard in range(8)]
+
+
+def test_a_host_without_shards_has_an_empty_table() -> None:
+    rig = Rig(24)
+    rig.are(ShardState.ELSEWHERE, range(24))
+    lines = rig.drawn()
+    assert lines[0].startswith("0 of 0 shards live · 0 of 24 shards are this host's")
+    assert len(lines) <= 4
+    assert seconds_left(rig.crew, 10_000.0) is None

@@ -11,7 +11,7 @@ from gwcluster.cli.chosen import ORDERS, chosen, ids, runs
 from gwcluster.cli.figures import age, latency, number, size
 from gwcluster.cli.shard_table import grid, headline, table
 from gwcluster.cli.top import Shown
-from support.statuses import FAILED, NOW, STALE, shard, status
+from support.statuses import FAILED, NATS, NOW, SILENT, STALE, hosts, neighbour, of_three, shard, status
 
 
 def lines(*shards: dict[str, Any], width: int = 80, grouped: bool = False) -> list[str]:
@@ -164,3 +164,76 @@ def test_the_grid_has_every_shard_in_tens() -> None:
     found = str(grid([shard(number) for number in range(25)], 80))
     assert found == "    0 ●●●●●●●●●● ●●●●●●●●●● ●●●●●"
     assert len(str(grid([shard(number) for number in range(25)], 20)).splitlines()) == 3
+
+
+def text_of(status: dict[str, Any]) -> list[str]:
+    return str(headline(status)).splitlines()
+
+
+def test_of_several_hosts_each_has_a_line_and_shards_elsewhere_are_counted() -> None:
+    found = text_of(of_three())
+    assert found[1].startswith("8 of 24 shards are this host's, 8 of 8 are ready · 16 elsewhere · ")
+    assert [line.split() for line in found[3:]] == [
+        ["host", "shards", "seen", "up", "version"],
+        ["a", "8", "2.0s", "2h", "1.2.3", "0-7"],
+        ["b", "8", "2.0s", "2h", "1.2.3", "this", "host", "8-15"],
+        ["c", "8", "2.0s", "2h", "1.2.3", "16-23"],
+    ]
+
+
+def test_a_single_host_has_no_line_for_hosts_and_no_column() -> None:
+    assert not any("host" in line for line in text_of(status(shard(0))))
+    assert "host" not in lines(shard(0))[0]
+
+
+def test_while_nats_does_not_answer_a_loud_line_says_since_when_and_what_follows() -> None:
+    told = headline(of_three(nats={**NATS, **SILENT}))
+    loud = "NATS has not answered for 9 s (no servers available): shards pause in 3 s"
+    assert loud in str(told).splitlines()
+    assert any("red" in str(span.style) and loud in str(told)[span.start : span.end] for span in told.spans)
+    paused = text_of(of_three(nats={**NATS, **SILENT, "pause_s": 0.0, "why": None}))
+    assert "NATS has not answered for 9 s: shards pause; they resume when it is back" in paused
+    spare = text_of(of_three(nats={**NATS, **SILENT, "pause_s": None, "why": "\x1b[2J"}))
+    assert "NATS has not answered for 9 s ( [2J): no shard runs here, and none can be taken" in spare
+
+
+def test_shards_that_no_host_runs_and_hosts_that_drain_are_named() -> None:
+    free = of_three(free=[16, 17, 20], draining=True)
+    for number in (16, 17, 20):
+        free["shard"][number].update(host=None, free=True, reason="no host runs it")
+    found = text_of(free)
+    assert " · 13 elsewhere · 3 free · " in found[1]
+    assert found[3] == "shards 16-17, 20 are run by no host"
+    assert found[4] == "this host is draining: its shards go to the others, one by one"
+    assert found[7].split()[5:] == ["draining", "this", "host", "8-15"]
+    assert [each["shard"] for each in chosen(free["shard"], bad=True)] == [16, 17, 20]
+    assert [each["shard"] for each in sorted(free["shard"], key=ORDERS["worst"])][:4] == [16, 17, 20, 8]
+    rows = lines(*free["shard"][14:18])
+    assert rows[0].split()[-1] == "host"
+    assert rows[1].split()[-1] == "b"
+    assert rows[3].split()[:3] == ["16", "◌", "free"]
+    assert rows[4].strip() == "└ no host runs it"
+
+
+def test_shards_elsewhere_are_grouped_by_host_and_come_last() -> None:
+    told = of_three()["shard"]
+    groups = [(group[0]["shard"], group[-1]["shard"]) for group in runs(told, 32)]
+    assert groups == [(0, 7), (8, 15), (16, 23)]
+    assert [each["shard"] for each in sorted(told, key=ORDERS["worst"])][:8] == list(range(8, 16))
+    assert lines(*told, grouped=True)[1].split() == ["0-7", "○", "elsewhere", "90s", *"------", "0", "a"][
+        :11
+    ] + ["a"]
+
+
+def test_a_status_of_before_there_were_hosts_is_shown_too() -> None:
+    old = status(shard(0))
+    del old["hosts"], old["shard"][0]["host"], old["shard"][0]["free"]
+    assert text_of(old)[1].startswith("1 of 1 shards are ready")
+    assert lines(old["shard"][0])[1].split()[:3] == ["0", "●", "live"]
+
+
+def test_of_very_many_hosts_some_have_a_line_and_the_rest_is_counted() -> None:
+    many = [neighbour(f"host-{number:02}", []) for number in range(20)]
+    found = text_of(status(shard(0), hosts=hosts("host-03", *many)))
+    assert found[-1] == "and 4 more hosts"
+    assert len(found) == 3 + 1 + 16 + 1

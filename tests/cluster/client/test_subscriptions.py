@@ -586,3 +586,25 @@ def test_a_restart_whose_connection_is_lost_is_not_asked_for_twice(tmp_path: Pat
                 await waiting
 
     asyncio.run(go())
+
+
+def test_a_host_is_drained_and_a_refusal_says_why(small: SmallCluster) -> None:
+    drained: list[str] = []
+
+    async def go() -> None:
+        async with small.connect() as cluster:
+            with pytest.raises(
+                gwcluster.DrainRefused, match="not_ready: this cluster runs on one"
+            ) as refused:
+                await cluster.drain()
+            assert refused.value.code == "not_ready"
+            small.operations.emptied = lambda: drained.append("all")
+            await cluster.drain()
+
+    asyncio.run(go())
+    with small.connect() as plain:
+        plain.drain()
+        small.operations.emptied = None
+        with pytest.raises(gwcluster.DrainRefused, match="cluster.yaml has no `hosts`"):
+            plain.drain()
+    assert drained == ["all", "all"]

@@ -161,7 +161,7 @@ def test_a_wrong_key_of_the_cluster_gets_nobody_in(tmp_path: Path) -> None:
 
 
 def test_each_request_needs_a_key_that_is_good_for_it(tmp_path: Path) -> None:
-    needs = {"status": "read", "replay": "read", "send": "send", "restart": "operate"}
+    needs = {"status": "read", "replay": "read", "send": "send", "restart": "operate", "drain": "operate"}
 
     async def scenario() -> None:
         async with opened(tmp_path) as rig:

@@ -21,6 +21,7 @@ class Office:
         self.statuses: list[Callable[[dict[str, Any]], None]] = []
         self.restarts: list[tuple[Restart, Callable[[str | None], None]]] = []
         self.reads: list[tuple[Replay, Callable[[bytes], None]]] = []
+        self.drains: list[Callable[[str | None], None]] = []
 
     def has_shard(self, shard: int) -> bool | None:
         return shard < 4 if self.is_ready else None
@@ -33,6 +34,9 @@ class Office:
 
     def restart(self, ask: Restart, done: Callable[[str | None], None]) -> None:
         self.restarts.append((ask, done))
+
+    def drain(self, done: Callable[[str | None], None]) -> None:
+        self.drains.append(done)
 
     def read(self, ask: Replay, done: Callable[[bytes], None]) -> None:
         self.reads.append((ask, done))
@@ -170,3 +174,30 @@ def test_restarts_that_wait_to_be_begun_are_bounded() -> None:
     for number in range(65):
         rig.ask(b"%d" % number, "restart", number, shard=0)
     assert rig.taken() == [(b"64", 64, "rate_limited")]
+
+
+def test_a_drain_is_answered_when_it_has_been_begun_or_with_the_reason_why_not() -> None:
+    rig = Rig()
+    rig.ask(b"a", "drain", 1)
+    rig.ask(b"b", "drain", 2)
+    assert rig.taken() == []
+    begun, refused = rig.office.drains
+    refused("this cluster runs on one host")
+    begun(None)
+    assert rig.taken() == [(b"b", 2, "not_ready"), (b"a", 1, "ok")]
+    rig.office.is_ready = False
+    rig.ask(b"a", "drain", 3)
+    assert (rig.taken(), len(rig.office.drains)) == ([(b"a", 3, "not_ready")], 2)
+
+
+def test_drains_that_wait_are_bounded_together_with_restarts_and_answered_at_the_end() -> None:
+    rig = Rig()
+    for number in range(63):
+        rig.ask(b"%d" % number, "restart", number, shard=0)
+    rig.ask(b"63", "drain", 63)
+    rig.ask(b"64", "drain", 64)
+    assert rig.taken() == [(b"64", 64, "rate_limited")]
+    rig.clerk.refuse_rest()
+    assert (b"63", 63, "not_ready") in rig.taken()
+    rig.office.drains.pop()(None)  # too late to be told
+    assert rig.taken() == []

@@ -360,3 +360,20 @@ def test_a_taken_port_is_an_error_that_names_it(tmp_path: Path) -> None:
                     Desk([address], rig.control, lambda: rig.logs, clock=time.monotonic)
 
     asyncio.run(scenario())
+
+
+def test_a_host_that_is_one_of_several_is_drained_and_a_single_one_says_that_it_is_alone(
+    tmp_path: Path,
+) -> None:
+    async def scenario() -> None:
+        async with opened(tmp_path) as rig:
+            client = rig.client()
+            found = await asked(client, "drain")
+            assert code(found) == "not_ready"
+            assert "cluster.yaml has no `hosts`" in found["error"]["message"]
+            drained: list[str] = []
+            rig.operations.emptied = lambda: drained.append("all")
+            assert (await asked(client, "drain"))["ok"]
+            assert drained == ["all"]
+
+    asyncio.run(scenario())

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from typing import Any
+
 from gwcluster.board import Board
 from gwcluster.identify.budget import UNKNOWN, Budget
 from gwcluster.requests.status import News, Run, document, left
 from gwcluster.supervise.rolling import Rolled
 from gwcluster.wire.control import Pulse
 from gwcluster.wire.notices import ShardState
+from support.statuses import hosts, neighbour
 
 RUN = Run("example", "1.2.3", 4321, 1_790_000_000.0)
 NOW = 1_790_000_100.0
@@ -51,6 +54,7 @@ def test_each_shard_is_told_with_the_last_figures_of_its_worker() -> None:
         "reason": "READY",
         "since": NOW - 40,
         "host": None,
+        "free": False,
         "pid": 99,
         "restarts": 0,
         "deaths": 1,
@@ -75,6 +79,7 @@ def test_each_shard_is_told_with_the_last_figures_of_its_worker() -> None:
         "state": "starting",
         "reason": "not started yet",
         "since": NOW - 50,
+        "free": False,
         "restarts": 0,
         "deaths": 0,
         "fresh": False,
@@ -110,3 +115,38 @@ def test_the_moment_of_the_reset_is_told_by_the_wall_clock() -> None:
         "resets_at": NOW + 60.0,
     }
     assert left(UNKNOWN, 10_000.0, NOW) is None
+
+
+def three_hosts(**changes: Any) -> dict[str, Any]:
+    """Return the part for hosts as host b sees it: shard 0 is a's, 1 and 2 are its own, 3 is c's, 4 nobody's."""
+    all_ = [neighbour("a", [0]), neighbour("b", [1]), neighbour("c", [3], live=[])]
+    return {**hosts("b", *all_, free=[4]), "leases": {"1": 13.0, "2": 14.9}, **changes}
+
+
+def test_each_shard_is_told_with_its_host_and_how_it_is_there_as_far_as_that_is_known() -> None:
+    board = Board(range(5), NOW - 50, clock=lambda: 10_000.0, away=[0, 3, 4])
+    told = document(RUN, board, now=NOW, shards=5, identifies=None, news=News(), hosts=three_hosts())
+    assert [(each["host"], each["free"], each["reason"]) for each in told["shard"]] == [
+        ("a", False, "live on host a"),
+        ("b", False, "not started yet"),
+        ("b", False, "not started yet"),  # claimed a moment ago, and its entry doesn't say so yet
+        ("c", False, "host c runs it, and it isn't live yet"),
+        (None, True, "no host runs it"),
+    ]
+    assert (told["hosts"]["me"], told["total"], told["ids"]) == ("b", 2, [0, 1, 2, 3, 4])
+
+
+def test_while_nats_does_not_answer_nobody_knows_whose_a_shard_is() -> None:
+    board = Board(range(5), NOW - 50, clock=lambda: 10_000.0, away=[0, 3, 4])
+    deaf = three_hosts(hosts=[], free=[])
+    told = document(RUN, board, now=NOW, shards=5, identifies=None, news=News(), hosts=deaf)
+    assert [each["host"] for each in told["shard"]] == [None, "b", "b", None, None]
+    assert not any(each["free"] for each in told["shard"])
+
+
+def test_a_shard_of_this_host_that_stops_for_another_one_is_not_free() -> None:
+    board = Board([0], NOW - 50, clock=lambda: 10_000.0)
+    board.changed(0, ShardState.LIVE, "READY", NOW)
+    free = hosts("a", neighbour("a", []), free=[0])
+    told = document(RUN, board, now=NOW, shards=1, identifies=None, news=News(), hosts=free)
+    assert (told["shard"][0]["free"], told["shard"][0]["reason"]) == (False, "READY")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -149,7 +149,7 @@ class FakeLedger:
 class Rig:
     """A crew at work, and everything around it."""
 
-    def __init__(self, *shards: int, restarts: int = 5) -> None:
+    def __init__(self, *shards: int, restarts: int = 5, away: Collection[int] = ()) -> None:
         self.clock = Clock()
         self.forks: list[tuple[float, int]] = []
         self.links: dict[int, FakeLink] = {}
@@ -163,9 +163,11 @@ class Rig:
         self.herald = FakeHerald()
         self.ledger = FakeLedger()
         self.looks = 0
-        supervisor = Supervisor(shards, restarts=restarts, within_s=60.0, now=10_000.0, jitter=lambda: 1.0)
+        supervisor = Supervisor(
+            shards, restarts=restarts, within_s=60.0, now=10_000.0, jitter=lambda: 1.0, away=away
+        )
         self.crew = Crew(
-            board=Board(shards, 1_700_000_000.0, clock=self.clock),
+            board=Board(shards, 1_700_000_000.0, clock=self.clock, away=away),
             supervisor=supervisor,
             herald=cast(Herald, self.herald),
             job=self._job,
@@ -1081,3 +1083,99 @@ def test_the_last_count_of_a_stop_knows_all_who_stopped() -> None:
 
     assert rig.play(story) == 0
     assert rig.herald.counts[-1].ready == 0
+
+
+def test_a_shard_of_another_host_is_started_when_it_is_taken_and_not_before() -> None:
+    rig = Rig(0, 1, away=[0, 1])
+    told: list[list[str]] = []
+    rig.crew.on_change = lambda: told.append(rig.states())
+
+    async def story(running: asyncio.Task[Any]) -> None:
+        await asyncio.sleep(100.0)
+        assert (rig.forks, rig.states(), running.done()) == ([], ["elsewhere"] * 2, False)
+        rig.crew.take(1)
+        assert told == [["elsewhere", "starting"]]
+        await asyncio.sleep(0.001)
+        assert [shard for _, shard in rig.forks] == [1]
+        rig.live(1)
+        assert rig.crew.live == {1}
+        assert rig.crew.board.counts == Counts(ready=1, total=1, degraded=0, failed=0)
+        rig.crew.take(1)  # it is ours already
+        await asyncio.sleep(10.0)
+        assert len(rig.forks) == 1
+        rig.drain()
+
+    assert rig.play(story) == 0
+
+
+def test_a_shard_that_is_given_up_stops_by_itself_and_is_elsewhere_then() -> None:
+    rig = Rig(0, 1)
+
+    async def story(running: asyncio.Task[Any]) -> None:
+        rig.live(0, 1)
+        rig.crew.give_up(0, "another host is to run it")
+        assert rig.states() == ["live", "live"], "its worker runs still"
+        await asyncio.sleep(0.001)
+        assert rig.signals == [(pytest.approx(10_000.001), 0, SIGTERM)]
+        assert rig.states() == ["elsewhere", "live"]
+        assert rig.crew.board.views[0].pid is None
+        assert rig.crew.restart(0) == "shard 0 is not run by this host"
+        await asyncio.sleep(100.0)
+        assert (len(rig.forks), running.done(), rig.herald.failures) == (2, False, [])
+        assert rig.herald.counts[-1] == Counts(ready=1, total=1, degraded=0, failed=0)
+        rig.drain()
+
+    assert rig.play(story) == 0
+
+
+def test_a_shard_that_is_lost_is_killed_at_once_whoever_asked_it_to_stop_before() -> None:
+    rig = Rig(0, 1)
+    rig.deaf = {0}
+
+    async def story(_: object) -> None:
+        rig.live(0, 1)
+        rig.crew.give_up(0, "another host is to run it")
+        await asyncio.sleep(0.001)
+        at = rig.clock.now
+        rig.crew.give_up(0, "its lease ended", at_once=True)
+        rig.crew.give_up(1, "its lease ended", at_once=True)
+        await asyncio.sleep(0.001)
+        assert rig.signals[1:] == [(at, 0, SIGKILL), (at, 1, SIGKILL)]
+        assert rig.states() == ["elsewhere"] * 2
+        rig.drain()
+
+    assert rig.play(story) == 0
+
+
+def test_a_failed_shard_that_is_given_up_and_taken_again_has_another_chance() -> None:
+    rig = Rig(0, 1, restarts=0)
+
+    async def story(_: object) -> None:
+        rig.live(0, 1)
+        rig.dies(0, -SIGKILL)
+        await asyncio.sleep(0.001)
+        assert rig.states() == ["failed", "live"]
+        rig.crew.give_up(0, "another host is to run it")
+        assert rig.states() == ["elsewhere", "live"]
+        rig.crew.take(0)
+        await asyncio.sleep(0.001)
+        assert [shard for _, shard in rig.forks] == [0, 1, 0]
+        rig.drain()
+
+    assert rig.play(story) == 0
+
+
+def test_all_are_restarted_means_all_of_this_host() -> None:
+    rig = Rig(0, 1, away=[0])
+
+    async def story(_: object) -> None:
+        rig.live(1)
+        assert rig.crew.restart_all() is None
+        await asyncio.sleep(3.0)
+        assert [shard for _, shard in rig.forks] == [1, 1]
+        assert rig.states()[0] == "elsewhere"
+        rig.crew.give_up(1, "another host is to run it")
+        assert rig.crew.restart_all() == "this host runs no shard at present"
+        rig.drain()
+
+    assert rig.play(story) == 0

@@ -74,3 +74,13 @@ def test_shards_that_reconnect_one_after_another_are_told_once_and_when_they_are
     assert says(headcount, 8, 10, since=START + 26.0) == [
         "28: ready: all 8 shards are live again, after 16 s"
     ]
+
+
+def test_a_host_without_shards_says_nothing_and_what_comes_to_it_is_a_beginning() -> None:
+    none = Counts(ready=0, total=0, degraded=0, failed=0)
+    headcount = Headcount()
+    assert [headcount.look(none, START + seconds) for seconds in range(0, 4000, 2)] == [None] * 2000
+    assert headcount.look(counts(7), START + 4000.0) is None
+    assert headcount.look(counts(8), START + 4002.0) == (INFO, "ready: all 8 shards are live")
+    assert headcount.look(none, START + 4004.0) is None
+    assert headcount.look(counts(8), START + 4006.0) == (INFO, "ready: all 8 shards are live")

@@ -10,10 +10,11 @@ class Rig:
         self.rolling = Rolling(shards)
         self.old, self.live = set(shards), set(shards)
         self.failed: dict[int, str] = {}
+        self.away: set[int] = set()
         self.replaced: list[int] = []
 
     def step(self, now: float = 10_000.0) -> str | None:
-        look = Look(self.old, self.live, self.failed)
+        look = Look(self.old, self.live, self.failed, self.away)
         return self.rolling.step(look, now, self.replaced.append)
 
     def comes_back(self, shard: int) -> None:
@@ -91,3 +92,12 @@ def test_nobody_to_replace_is_an_end_as_well() -> None:
 def test_one_that_goes_on_has_no_end_to_tell_of() -> None:
     assert Rolled(1, 2).document() == {"done": 1, "total": 2}
     assert Rolled(2, 2, None, 5.0).document() == {"done": 2, "total": 2, "why": None, "at": 5.0}
+
+
+def test_a_shard_that_another_host_is_to_run_meanwhile_is_left_out() -> None:
+    rig = Rig(3, 4, 5)
+    rig.step()
+    rig.away = {3, 4}
+    rig.live -= {3, 4}
+    assert rig.step(10_000.1) is None
+    assert (rig.replaced, rig.rolling.done) == ([3, 5], 2)

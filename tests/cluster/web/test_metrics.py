@@ -5,8 +5,9 @@ from typing import Any
 
 from prometheus_client.core import Metric
 
-from gwcluster.web.metrics import ALL, Visits, families
+from gwcluster.web.metrics import ALL, HOSTS, Visits, families
 from support.shown_cluster import shard, status
+from support.statuses import NATS, SILENT, hosts, neighbour
 
 NOW = 1_790_000_000.0
 SUMS = {"events": 7, "resumes": 2, "identifies": 1}
@@ -98,3 +99,60 @@ def test_before_the_shards_are_known_there_is_something_to_scrape() -> None:
     assert values(found["gwcluster_http_streams"]) == {(): 3.0}
     assert values(found["gwcluster_http_slow_streams"]) == {(): 2.0}
     assert values(found["gwcluster_http_evicted_connections"]) == {(): 1.0}
+
+
+HOSTED = [metric.name for metric in HOSTS]
+
+
+def hosted(**changes: Any) -> dict[str, Any]:
+    """Return host a's status: shard 0 is its own, 1 is b's, 2 nobody's."""
+    away = {"state": "elsewhere", "now": NOW, "fresh": False}
+    shards = [shard(0, now=NOW, host="a"), shard(1, host="b", **away), shard(2, free=True, **away)]
+    all_ = hosts("a", neighbour("a", [0]), neighbour("b", [1]), free=[2])
+    return status(shards, now=NOW, hosts={**all_, **changes})
+
+
+def test_with_one_host_there_is_nothing_of_hosts() -> None:
+    found = told(status([shard(0, now=NOW)], now=NOW))
+    assert [values(found[name]) for name in HOSTED] == [{}] * len(HOSTED)
+    assert ("elsewhere",) not in values(found["gwcluster_shards_in_state"])
+
+
+def test_with_several_hosts_it_is_told_how_it_is_between_them() -> None:
+    found = told(hosted(leases={"0": 13.5, "5": 9.25}))
+    assert {
+        name: values(found[f"gwcluster_{name}"]).get(())
+        for name in (
+            "hosts",
+            "host_draining",
+            "shards_free",
+            "leases",
+            "lease_left_seconds",
+            "lease_duration_seconds",
+            "nats_connected",
+            "nats_last_answer_age_seconds",
+        )
+    } == {
+        "hosts": 2.0,
+        "host_draining": 0.0,
+        "shards_free": 1.0,
+        "leases": 2.0,
+        "lease_left_seconds": 9.25,
+        "lease_duration_seconds": 15.0,
+        "nats_connected": 1.0,
+        "nats_last_answer_age_seconds": 1.5,
+    }
+    found = told(hosted(leases={}, draining=True, nats={**NATS, **SILENT, "answered_s": None}))
+    assert values(found["gwcluster_host_draining"]) == {(): 1.0}
+    assert values(found["gwcluster_nats_connected"]) == {(): 0.0}
+    assert values(found["gwcluster_leases"]) == {(): 0.0}
+    assert values(found["gwcluster_lease_left_seconds"]) == {}
+    assert values(found["gwcluster_nats_last_answer_age_seconds"]) == {}
+
+
+def test_shards_of_other_hosts_are_counted_and_theirs_to_tell() -> None:
+    found = told(hosted())
+    assert values(found["gwcluster_shards_in_state"])[("elsewhere",)] == 2.0
+    for name in ("gwcluster_shard_ready", "gwcluster_shard_events", "gwcluster_shard_worker_starts"):
+        assert values(found[name]).keys() == {("0",)}, name
+    assert values(found["gwcluster_shard_state"]) == {("0", "live"): 1.0}

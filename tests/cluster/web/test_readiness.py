@@ -1,7 +1,11 @@
 from __future__ import annotations
 
-from gwcluster.web.readiness import judge
+from collections.abc import Mapping
+from typing import Any
+
+from gwcluster.web.readiness import Readiness, judge
 from support.shown_cluster import shard, status
+from support.statuses import NATS, SILENT, hosts, neighbour
 
 NOW = 1_790_000_000.0
 
@@ -57,3 +61,51 @@ def test_no_more_than_a_hundred_are_named_and_the_rest_is_counted() -> None:
     found = judge(status([shard(number, "queued", now=NOW) for number in range(1000)], now=NOW))
     assert (len(found.reasons), found.more) == (100, 900)
     assert "and 900 more" in found.text()
+
+
+def hosted(
+    *shards: dict[str, Any], changes: Mapping[str, Any] = {}, nats: Mapping[str, Any] = NATS
+) -> Readiness:
+    """Judge host a, which has these shards; shard 9 is b's."""
+    mine = [each["shard"] for each in shards]
+    all_ = hosts("a", neighbour("a", mine), neighbour("b", [9]), nats=nats)
+    away = shard(9, "elsewhere", now=NOW, host="b", fresh=False)
+    return judge(status([*shards, away], now=NOW, hosts={**all_, **changes}))
+
+
+def test_shards_of_other_hosts_do_not_count_and_a_spare_host_is_ready() -> None:
+    found = hosted(shard(0, now=NOW))
+    assert (found.ok, found.ready, found.total) == (True, 1, 1)
+    found = hosted()
+    assert (found.ok, found.ready, found.total, found.reasons) == (True, 0, 0, ())
+
+
+def test_nats_that_is_silent_for_longer_than_a_third_of_the_lease_is_a_reason_with_what_follows() -> None:
+    assert hosted(shard(0, now=NOW), nats={**NATS, **SILENT, "unreachable_s": 5.0}).ok
+    found = hosted(shard(0, now=NOW), nats={**NATS, **SILENT, "unreachable_s": 5.1, "pause_s": 6.9})
+    assert (found.ok, found.ready, found.total) == (False, 1, 1)
+    (reason,) = found.reasons
+    assert (reason["shard"], reason["state"], reason["for_s"]) == (None, None, 5.1)
+    assert reason["since"] == NOW - 5.1
+    assert found.text() == (
+        "1 of 1 shards are ready\n"
+        "for 5 s: NATS has not answered (no servers available): shards pause in 7 s\n"
+    )
+
+
+def test_a_host_that_is_draining_is_not_ready_as_it_takes_no_shards() -> None:
+    found = hosted(shard(0, now=NOW), changes={"draining": True})
+    assert (found.ok, found.ready) == (False, 1)
+    assert (
+        found.text().splitlines()[1] == "this host is draining: it gives its shards to others and takes none"
+    )
+    assert (found.reasons[0]["since"], found.reasons[0]["for_s"]) == (None, None)
+
+
+def test_a_host_that_has_not_joined_the_others_is_not_ready() -> None:
+    away = shard(9, "elsewhere", now=NOW, fresh=False)
+    found = judge(status([away], now=NOW, started_at=NOW - 3.0))
+    assert not found.ok
+    assert found.text() == (
+        "0 of 0 shards are ready\nfor 3 s: this host is not one of the hosts yet: it waits for NATS\n"
+    )

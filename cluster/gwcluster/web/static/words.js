@@ -14,7 +14,7 @@ export const MEANINGS = {
 
 // The state as it is shown: figures that aren't fresh never look good.
 export function shown(shard) {
-  if (shard.state === "elsewhere") return shard.host ? "elsewhere" : "free";
+  if (shard.state === "elsewhere") return shard.free ? "free" : "elsewhere";
   if (shard.state !== "live") return shard.state in MARKS ? shard.state : "starting";
   if (!shard.fresh) return "stale";
   return shard.degraded === null ? "live" : "degraded";
@@ -23,8 +23,6 @@ export function shown(shard) {
 // Why it is shown so.
 export function why(shard) {
   const state = shown(shard);
-  if (state === "elsewhere") return `on host ${shard.host}`;
-  if (state === "free") return "no host has its lease";
   if (state === "degraded") return shard.degraded;
   if (state !== "stale") return shard.reason;
   if (shard.pulse_age_s === null) return "no figures yet";
