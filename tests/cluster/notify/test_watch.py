@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from typing import Any
 
 from gwcluster.board import Counts
+from gwcluster.notify.roll_call import RollCall
 from gwcluster.notify.watch import Kind, News, Watch
-from gwcluster.sight import Sight
+from gwcluster.sight import Neighbours, Sight
 
 WELL = Sight(counts=Counts(ready=500, total=500, degraded=0, failed=0), live=frozenset(range(500)))
 DOWN = replace(WELL, counts=Counts(ready=499, total=500, degraded=0, failed=0))
@@ -159,3 +161,93 @@ def test_a_message_that_did_not_arrive_is_made_up_for_by_a_later_one() -> None:
     watch.look(both, 10_003.0)
     assert watch.news(10_003.0) == watch.news(10_901.0) == []
     assert watch.news(10_902.0)[0].shards == (3, 4)
+
+
+def hosted(*present: str, me: str = "a", **changes: Any) -> Sight:
+    """Return what host `me` sees of these hosts; none named: nobody knows who is there."""
+    neighbours = Neighbours(me, present=frozenset(present) if present else None, **changes)
+    return replace(WELL, neighbours=neighbours)
+
+
+def test_a_silent_nats_is_told_by_every_host_and_its_answer_too() -> None:
+    rig = Rig()
+    (line,) = rig.pass_(hosted(me="b", silent="…", why="no servers available"), 10)
+    assert (line.kind, line.over, line.shards, line.hosts) == (Kind.SILENT, False, (), ())
+    assert line.why == (
+        "no servers available; the shards of host b pause when their leases end, and resume when it answers"
+    )
+    (line,) = rig.pass_(hosted("a", "b", me="b"), 60)
+    assert (line.kind, line.over) == (Kind.SILENT, True)
+
+
+def test_a_host_that_is_gone_for_a_minute_is_told_and_that_it_is_back() -> None:
+    rig = Rig()
+    rig.pass_(hosted("a", "b", "c"), 100)
+    assert rig.pass_(hosted("a", "b"), 55) == []
+    assert rig.pass_(hosted("a", "b", "c"), 100) == [], "it was started anew"
+    (line,) = rig.pass_(hosted("a"), 70)
+    assert (line.kind, line.over, line.hosts) == (Kind.GONE, False, ("b", "c"))
+    assert rig.pass_(hosted("a"), 3600) == []
+    (line,) = rig.pass_(hosted("a", "c"), 60)
+    assert (line.kind, line.over, line.hosts) == (Kind.GONE, True, ("c",))
+
+
+def test_who_has_been_drained_may_go() -> None:
+    rig = Rig()
+    rig.pass_(hosted("a", "b"), 10)
+    rig.pass_(hosted("a", "b", draining=frozenset({"b"})), 10)
+    assert rig.pass_(hosted("a"), 3600) == []
+
+
+def test_while_nats_is_silent_nobody_is_said_to_be_gone_and_who_was_stays_so() -> None:
+    rig = Rig()
+    rig.pass_(hosted("a", "b"), 10)
+    assert {line.kind for line in rig.pass_(hosted(silent="…"), 600)} == {Kind.SILENT}
+    rig.pass_(hosted("a", "b"), 60)
+    assert {line.kind for line in rig.pass_(hosted("a"), 70)} == {Kind.GONE}
+    assert [line.kind for line in rig.pass_(hosted(silent="…"), 600)] == [Kind.SILENT]
+
+
+def test_shards_that_are_free_for_a_minute_are_told_once_by_one_host() -> None:
+    first, second = Rig(), Rig()
+    free = {"free": (3, 4)}
+    assert first.pass_(hosted("a", "b", **free), 59) == []
+    (line,) = first.pass_(hosted("a", "b", **free), 10)
+    assert (line.kind, line.over, line.shards) == (Kind.FREE, False, (3, 4))
+    assert second.pass_(hosted("a", "b", me="b", **free), 600) == []
+    (line,) = first.pass_(hosted("a", "b"), 60)
+    assert (line.kind, line.over, line.shards) == (Kind.FREE, True, (3, 4))
+
+
+def test_what_one_host_told_it_takes_back_also_when_another_one_speaks_by_then() -> None:
+    rig = Rig()
+    (line,) = rig.pass_(hosted("b", "c", me="b", free=(3,)), 70)
+    assert rig.pass_(hosted("a", "b", "c", me="b", free=(3,)), 600) == []
+    (line,) = rig.pass_(hosted("a", "b", "c", me="b"), 60)
+    assert (line.kind, line.over) == (Kind.FREE, True)
+
+
+def test_the_next_host_speaks_when_the_first_one_is_gone() -> None:
+    rig = Rig()
+    rig.pass_(hosted("a", "b", me="b"), 10)
+    (line,) = rig.pass_(hosted("b", me="b"), 70)
+    assert (line.kind, line.hosts) == (Kind.GONE, ("a",))
+
+
+def test_a_failed_shard_that_another_host_runs_now_is_over() -> None:
+    rig = Rig()
+    (line,) = rig.pass_(replace(hosted("a", "b"), failed={3: "died"}, live=WELL.live - {3}), 10)
+    moved = replace(hosted("a", "b", away=frozenset({3})), live=WELL.live - {3})
+    (line,) = rig.pass_(moved, 60)
+    assert (line.kind, line.over, line.shards) == (Kind.FAILED, True, (3,))
+
+
+def test_hosts_that_never_come_back_are_forgotten_after_a_day() -> None:
+    call = RollCall()
+    assert call.missing(Neighbours("a", present=frozenset("ab")), 10_000.0) == frozenset()
+    alone = Neighbours("a", present=frozenset("a"))
+    assert call.missing(alone, 10_001.0) == {"b"}
+    assert call.missing(alone, 10_000.0 + 86_401.0) == frozenset()
+    for number in range(1000):
+        call.missing(Neighbours("a", present=frozenset({"a", f"h{number}"})), 200_000.0 + number)
+    assert len(call.missing(alone, 201_001.0)) == 255

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from gwcluster.board import Counts
 from gwcluster.notify.reply import Again, Arrived, Hopeless, judge
@@ -66,3 +67,18 @@ def test_an_answer_decides_whether_the_message_is_tried_again() -> None:
     assert judge(None, None, "no answer") == Again("no answer")
     for status in (302, 400, 401, 403, 404, 410):
         assert judge(status, None) == Hopeless(f"status {status}")
+
+
+def test_hosts_are_named_and_of_many_only_some() -> None:
+    news = News(Kind.GONE, False, (), "others take its shards", 70.0, ("b", "c"))
+    assert line(news) == "hosts b, c: gone, for 1 min 10 s: others take its shards"
+    assert line(replace(news, over=True, hosts=("b",))) == "host b: back, after 1 min 10 s"
+    many = replace(news, hosts=tuple(f"h{number}" for number in range(20)))
+    assert "h7 and 12 more: gone" in line(many)
+    data = json.loads(body("json", [many], SEEN, cluster="b", wall=WALL))["news"][0]
+    assert (data["kind"], data["hosts"], data["shards"]) == ("host_gone", [f"h{n}" for n in range(8)], [])
+    assert line(News(Kind.SILENT, True, (), "", 9.0)) == "NATS answers again, after 9 s"
+    assert (
+        line(News(Kind.FREE, False, (3,), "too few", 61.0))
+        == "shard 3: run by no host, for 1 min 1 s: too few"
+    )
