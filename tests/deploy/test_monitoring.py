@@ -16,6 +16,7 @@ from ruamel.yaml import YAML
 
 from gwcluster.web.metrics import ALL, INFO, SHARD, STATE, STATES, SUMS, Counter
 from support.shown_cluster import served
+from support.statuses import hosts, neighbour
 
 ROOT: Final = Path(__file__).parents[2]
 ALERTS: Final = ROOT / "deploy" / "prometheus" / "alerts.yml"
@@ -27,9 +28,14 @@ NAME: Final = re.compile(r"\b(?:gwcluster|process)_[a-z_]+\b")
 
 @pytest.fixture(scope="module")
 def exported() -> Iterator[set[str]]:
-    """Names of all samples that a cluster which restarts shard by shard exports."""
+    """Names of all samples that one of several hosts exports which restarts shard by shard."""
     with served() as server:
-        server.cluster.changes = {"rolling": {"done": 1, "total": 4}, "reloaded_at": 1_790_000_000.0}
+        others = hosts("a", neighbour("a", range(4)), neighbour("b", []))
+        server.cluster.changes = {
+            "rolling": {"done": 1, "total": 4},
+            "reloaded_at": 1_790_000_000.0,
+            "hosts": others,
+        }
         _, body, _ = server.ask("/metrics")
         families = text_string_to_metric_families(body.decode())
         yield {sample.name for family in families for sample in family.samples}
@@ -51,7 +57,7 @@ def expressions(value: Any) -> Iterator[str]:
 def test_alerts_look_at_metrics_that_there_are(exported: set[str]) -> None:
     found = list(expressions(YAML(typ="safe").load(ALERTS.read_text())))
     used = {name for text in found for name in NAME.findall(text)}
-    assert len(found) == 10
+    assert len(found) == 13
     assert len(used) >= 10
     assert used <= exported
 

@@ -16,6 +16,7 @@ from typing import Any
 from gwcluster.web.limits import Limits
 from gwcluster.web.server import Web
 from support.cluster import until
+from support.statuses import hosts, neighbour
 
 NAME = "example"
 
@@ -116,6 +117,30 @@ class ShownCluster:
         )
         for listener in list(self._listeners):
             listener()
+
+
+def three_hosts(cluster: ShownCluster, **changes: Any) -> None:
+    """Make it the second of three hosts, each with a third of the shards.
+
+    Args:
+        cluster: what is shown.
+        changes: of `hosts` in the status document.
+    """
+    count = len(cluster.shards) // 3
+    all_ = [
+        neighbour(name, range(first * count, (first + 1) * count))
+        for first, name in enumerate(("ams-1", "fra-1", "lon-1"))
+    ]
+    unknown = dict.fromkeys(
+        ("pid", "latency_s", "events", "events_per_s", "pulse_age_s", "guilds", "memory_bytes")
+    )
+    for host in all_:
+        for number in host["shards"]:
+            cluster.shards[number]["host"] = host["name"]
+            if host["name"] != "fra-1":
+                words = f"live on host {host['name']}"
+                cluster.shards[number].update(state="elsewhere", reason=words, fresh=False, **unknown)
+    cluster.changes["hosts"] = {**hosts("fra-1", *all_), **changes}
 
 
 class Served:

@@ -199,8 +199,8 @@ def test_while_nats_does_not_answer_a_loud_line_says_since_when_and_what_follows
 
 def test_shards_that_no_host_runs_and_hosts_that_drain_are_named() -> None:
     free = of_three(free=[16, 17, 20], draining=True)
-    for number in (16, 17, 20):
-        free["shard"][number].update(host=None, free=True, reason="no host runs it")
+    for each in (16, 17, 20):
+        free["shard"][each].update(host=None, free=True, reason="no host runs it")
     found = text_of(free)
     assert " · 13 elsewhere · 3 free · " in found[1]
     assert found[3] == "shards 16-17, 20 are run by no host"

@@ -118,7 +118,7 @@ def test_the_moment_of_the_reset_is_told_by_the_wall_clock() -> None:
 
 
 def three_hosts(**changes: Any) -> dict[str, Any]:
-    """Return the part for hosts as host b sees it: shard 0 is a's, 1 and 2 are its own, 3 is c's, 4 nobody's."""
+    """Return the part for hosts as host b sees it: shard 0 is a's, 1 and 2 are b's, 3 is c's, 4 nobody's."""
     all_ = [neighbour("a", [0]), neighbour("b", [1]), neighbour("c", [3], live=[])]
     return {**hosts("b", *all_, free=[4]), "leases": {"1": 13.0, "2": 14.9}, **changes}
 

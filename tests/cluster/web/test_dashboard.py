@@ -12,7 +12,8 @@ from websockets.sync.client import ClientConnection
 
 from support.browser import Page, browser, page
 from support.cluster import until
-from support.shown_cluster import Served, served
+from support.shown_cluster import Served, served, three_hosts
+from support.statuses import NATS, SILENT
 
 pytestmark = pytest.mark.e2e
 
@@ -403,3 +404,95 @@ def test_what_the_page_shows_is_what_the_status_tells(server: Served, shown: Pag
     guilds = sum(one["guilds"] for one in told["shard"])
     assert shown.js("document.querySelector('#guilds').textContent") == f"{guilds:,}"
     assert shown.js("document.title") == "16/16 ready · example"
+
+
+@pytest.fixture
+def hosted(chromium: ClientConnection) -> Iterator[tuple[Served, Page]]:
+    with served(24) as server, page(chromium) as opened:
+        three_hosts(server.cluster)
+        opened.look_like(1200, 800)
+        opened.open(server.origin)
+        opened.until("document.querySelectorAll('.cell.elsewhere').length === 16")
+        yield server, opened
+    assert opened.complaints == []
+
+
+def test_one_host_has_no_panel_of_hosts_and_no_banner(shown: Page) -> None:
+    shown.until("document.querySelector('#ready').textContent === '16'")
+    assert shown.js("document.querySelector('#hosts').hidden && document.querySelector('#silent').hidden")
+
+
+def test_shards_of_other_hosts_are_pale_named_and_no_trouble(hosted: tuple[Served, Page]) -> None:
+    _, shown = hosted
+    assert shown.js(f"{cell(0)}.title") == "shard 0: run by another host, host ams-1"
+    assert shown.js(f"{cell(0)}.ariaLabel") == "shard 0: run by another host, host ams-1"
+    assert shown.js(f"{cell(8)}.title") == "shard 8: live, host fra-1"
+    assert shown.js("document.querySelector('#trouble').hidden")
+    assert shown.js("document.querySelector('#ready').textContent") == "8"
+    assert shown.js("document.querySelector('#ready-of').textContent") == "of 8"
+    assert "16 run by another host" in shown.js("document.querySelector('#legend').textContent")
+    shown.click(".cell[data-shard='16']")
+    shown.until("/live on host lon-1/.test(document.querySelector('#detail-state').textContent)")
+    assert "lon-1" in shown.js("document.querySelector('#detail-figures').textContent")
+
+
+def test_hosts_have_a_panel(hosted: tuple[Served, Page]) -> None:
+    server, shown = hosted
+    assert shown.js("document.querySelector('#hosts-title').textContent") == "Hosts: 3"
+    found = shown.js(
+        "[...document.querySelectorAll('#hosts-list li')].map((li) => [li.dataset.host, li.className])"
+    )
+    assert found == [["ams-1", ""], ["fra-1", "me"], ["lon-1", ""]]
+    assert shown.js("document.querySelector('#hosts-sum').textContent") == (
+        "This is fra-1, with 8 of 24 shards · NATS at 10.0.0.1:4222"
+    )
+    first, *_, last = server.cluster.changes["hosts"]["hosts"]
+    first["draining"], last["seen_s"] = True, 20.0
+    shown.until("document.querySelector('[data-host=\"ams-1\"]').className === 'draining'")
+    shown.until("document.querySelector('[data-host=\"lon-1\"]').className === 'late'")
+    assert "draining · 8 shards · seen 2 s ago" in shown.js(
+        "document.querySelector('#hosts-list').textContent"
+    )
+
+
+def test_a_shard_that_moves_has_another_host_at_once(hosted: tuple[Served, Page]) -> None:
+    server, shown = hosted
+    server.move(0, "elsewhere", "live on host lon-1", host="lon-1")
+    shown.until(f"{cell(0)}.title === 'shard 0: run by another host, host lon-1'", 2.0)
+    server.move(8, "elsewhere", "no host runs it", host=None, free=True)
+    shown.until(f"{cell(8)}.classList.contains('free')", 2.0)
+    assert shown.js(f"{cell(8)}.title") == "shard 8: run by no host"
+    assert "shard 8" in shown.js("document.querySelector('#trouble').textContent")
+
+
+def test_while_nats_does_not_answer_a_banner_says_since_when_and_what_follows(
+    hosted: tuple[Served, Page],
+) -> None:
+    server, shown = hosted
+    assert shown.js("document.querySelector('#silent').hidden")
+    told = server.cluster.changes["hosts"]
+    told["nats"] = {**NATS, **SILENT}
+    shown.until("!document.querySelector('#silent').hidden")
+    words = "NATS has not answered for 9 s (no servers available): shards pause in 3 s."
+    assert shown.js("document.querySelector('#silent').textContent") == words
+    told["nats"] = {**NATS, **SILENT, "pause_s": None, "why": "<img src=x>"}
+    words = "NATS has not answered for 9 s (<img src=x>): no shard runs here, and none can be taken."
+    shown.until(f"document.querySelector('#silent').textContent === {json.dumps(words)}")
+    told["nats"] = NATS
+    shown.until("document.querySelector('#silent').hidden")
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_what_is_shown_of_hosts_has_the_contrast_of_wcag_aa_and_fits(
+    hosted: tuple[Served, Page], dark: bool
+) -> None:
+    server, shown = hosted
+    told = server.cluster.changes["hosts"]
+    told["nats"] = {**NATS, **SILENT}
+    told["hosts"][0]["draining"], told["hosts"][2]["seen_s"] = True, 20.0
+    server.move(8, "elsewhere", "no host runs it", host=None, free=True)
+    shown.until("document.querySelectorAll('.late').length === 1")
+    shown.look_like(320, 800, dark=dark)
+    shown.until(f"{cell(8)}.classList.contains('free')")
+    assert [found for found in shown.js(CONTRASTS) if found[0] < 4.5] == []
+    assert shown.js("document.documentElement.scrollWidth") <= 320

@@ -18,4 +18,6 @@ def test_exit_statuses_are_these() -> None:
         "SHARD_REFUSED": 65,
         "BUSY": 75,
         "ORPHANED": 76,
+        "UNLEASED": 77,
+        "FENCED": 79,
     }

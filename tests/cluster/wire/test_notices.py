@@ -52,4 +52,5 @@ def test_the_states_of_a_shard_are_these() -> None:
         "live",
         "stopped",
         "failed",
+        "elsewhere",
     ]

@@ -9,8 +9,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gwcluster.wire.codec import pack
+from gwcluster.wire.permissions import Permission
 from gwcluster.wire.requests import (
     BadRequestError,
+    Drain,
     Replay,
     Restart,
     Send,
@@ -91,8 +93,8 @@ def test_a_restart_of_who_knows_what_is_refused(keys: dict[str, Any], said: str)
         ({"v": "1"}, "v is '1'; it should be the wire version, 1"),
         ({"v": 0}, "v is 0; it should be the wire version, 1"),
         ({"v": True}, "v is True; it should be the wire version, 1"),
-        ({"op": "stop"}, "op is 'stop'; it should be one of replay, send, status, restart"),
-        ({"op": ["replay"]}, "op is ['replay']; it should be one of replay, send, status, restart"),
+        ({"op": "stop"}, "op is 'stop'; it should be one of replay, send, status, restart, drain"),
+        ({"op": ["replay"]}, "op is ['replay']; it should be one of replay, send, status, restart, drain"),
         ({"shard": None}, "shard is None; it should be a whole number from 0"),
         ({"shard": -1}, "shard is -1; it should be a whole number from 0"),
         ({"shard": 3.0}, "shard is 3.0; it should be a whole number from 0"),
@@ -180,7 +182,7 @@ def test_the_answer_to_a_bad_request_has_its_id_as_far_as_there_is_one() -> None
     with pytest.raises(BadRequestError) as caught:
         parse(pack({"v": 1, "id": "mine", "op": "x"}))
     answer = msgpack.unpackb(bad_request(caught.value))
-    said = "op is 'x'; it should be one of replay, send, status, restart"
+    said = "op is 'x'; it should be one of replay, send, status, restart, drain"
     assert answer == {"v": 1, "id": "mine", "ok": False, "error": {"code": "bad_request", "message": said}}
 
 
@@ -214,3 +216,9 @@ def _answer_to(body: bytes) -> bytes:
         return accepted(parse(body).id)
     except BadRequestError as error:
         return bad_request(error)
+
+
+def test_a_drain_needs_nothing_but_a_key_that_may_operate() -> None:
+    ask = parse(pack({"v": 1, "id": 7, "op": "drain", "shard": 3}))
+    assert ask == Drain(7)
+    assert ask.needs is Permission.OPERATE

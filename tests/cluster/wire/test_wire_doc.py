@@ -17,6 +17,9 @@ import pytest
 import zmq
 
 from gwcluster.board import Board
+from gwcluster.hosts.document import document as hosts_document
+from gwcluster.hosts.entries import HostEntry
+from gwcluster.hosts.leases import HostNow, Snapshot
 from gwcluster.log import Expired
 from gwcluster.requests.status import News, Run, document
 from gwcluster.supervise.rolling import Rolled
@@ -152,17 +155,29 @@ def test_every_key_of_a_replay_every_code_and_every_bound_is_on_the_page() -> No
         codes
     )
     assert f"at most {MAX_ITEMS} members" in PAGE
-    assert OPS == ("replay", "send", "status", "restart")
+    assert OPS == ("replay", "send", "status", "restart", "drain")
 
 
 def test_every_key_of_the_status_is_on_the_page() -> None:
     board, rolling, rolled = Board([0], 0.0, clock=lambda: 0.0), Rolled(1, 2), Rolled(1, 2, "slow", 3.0)
     news = News(None, rolling, rolled)
     told = document(Run("x", "1", 1, 0.0), board, now=0.0, shards=1, identifies=None, news=news)
-    section = PAGE[PAGE.index("## status: how the cluster is") : PAGE.index("## restart: new workers")]
+    section = PAGE[PAGE.index("## status: how the cluster is") : PAGE.index("### hosts")]
     columns = " ".join(re.findall(r"^\| (.+?) \|", section, re.MULTILINE))
     assert set(re.findall("`([a-z_]+)`", columns)) == set(told) | set(told["shard"][0])
     assert {f"`{key}`" for key in told["rolled"]} <= set(re.findall("`[a-z_]+`", section))
+
+
+def test_every_key_of_hosts_in_the_status_is_on_the_page() -> None:
+    entry = HostEntry("a", "1f", "1.2.3", 0.0, 0.0)
+    seen = Snapshot("a", False, {}, (HostNow(entry, 0.0, ()),), (), True, None, None, None, None, None)
+    told = hosts_document(seen, lease_s=15.0, spare_s=3.0)
+    section = PAGE[PAGE.index("### hosts") : PAGE.index("## restart: new workers")]
+    columns = re.findall(r"^\| (`[a-z_]+`) \|", section, re.MULTILINE)
+    assert columns == [f"`{key}`" for key in (*told, *told["nats"])]
+    (row,) = re.findall(r"^\| `hosts` \|.*", section, re.MULTILINE)
+    for key in (*told["hosts"][0], *told["hosts"][0]["addresses"]):
+        assert f"`{key}`" in row, key
 
 
 # What the second program does where a log or a disk isn't as it should be. The rest is in tests/e2e.
