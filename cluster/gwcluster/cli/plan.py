@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import os
 import random
@@ -26,8 +27,8 @@ from gwcluster.identify.caution import Caution, Past
 from gwcluster.identify.gateway_info import GatewayInfo, Ok, Refused, Retry, decide
 from gwcluster.identify.ledger import DAY_S, Ledger
 from gwcluster.identify.limits import budget_of
-from gwcluster.identify.outlook import Outlook
-from gwcluster.identify.standing import beginning, certain, look, resuming
+from gwcluster.identify.outlook import Outlook, Party
+from gwcluster.identify.standing import Sessions, beginning, certain, look, resuming
 from gwcluster.identify.start import Start, StartError, ranges
 from gwcluster.spans import moment, span
 from gwcluster.state_folder import ledger_in, owner_of, shards_in
@@ -42,6 +43,7 @@ def command(ctx: click.Context, file: Path, as_json: bool) -> None:
     """Ask Discord what a start of FILE would cost, and say whether it may happen.
 
     Looks at the state folder, also of a cluster that runs, and changes nothing there; Discord is asked once.
+    With several hosts, the figures are those of all of them together, and NATS is asked who runs already.
     Exits with 0 if the start may happen, 1 if not or only in part, 64 if Discord refuses the token.
     """
     config = load(file, environ=os.environ)
@@ -71,12 +73,15 @@ async def _outlook(config: Config, now: float) -> Outlook | Refused:
 
 
 async def _outlook_by(ledger: Ledger | None, config: Config, now: float) -> Outlook | Refused:
+    party, elsewhere = None, None
+    if config.hosts is not None:
+        config, party, elsewhere = await _surveyed(config)
     not_before = ledger.not_before if ledger else None
     answer = await _ask(config, now) if not_before is None else _forbidden(not_before, now)
     if isinstance(answer, Refused):
         return answer
     info, silence = (answer, None) if isinstance(answer, GatewayInfo) else (None, answer.why)
-    start, objection = _start(config, ledger, info, now)
+    start, objection = _start(config, ledger, info, now, elsewhere)
     budget = None
     if info is not None and start is not None:
         spent = ledger.spent_since(now - DAY_S) if ledger else 0
@@ -93,7 +98,22 @@ async def _outlook_by(ledger: Ledger | None, config: Config, now: float) -> Outl
         caution=_caution(past, start, info, budget, now),
         not_before=not_before,
         owner=owner_of(config.state),
+        party=party,
     )
+
+
+async def _surveyed(config: Config) -> tuple[Config, Party, Sessions]:
+    """Return the configuration with the hosts' shard count, who they are, and the sessions in NATS."""
+    from gwcluster.hosts.survey import survey  # whoever runs one host needs no NATS
+
+    assert config.hosts is not None, "asked only then"
+    token, me = config.token.get_secret_value(), config.hosts.name
+    found = await survey(config.hosts.login, cluster=config.name, token=token, shards=config.shards.count)
+    others = tuple(host.name for host in found.hosts if host.name != me and not host.draining)
+    if config.shards.count is None and found.shards is not None:
+        shards = config.shards.model_copy(update={"count": found.shards})
+        config = dataclasses.replace(config, shards=shards)
+    return config, Party(me, others, found.silence), found.sessions
 
 
 def _caution(
@@ -132,9 +152,15 @@ def _forbidden(not_before: float, now: float) -> Retry:
 
 
 def _start(
-    config: Config, ledger: Ledger | None, info: GatewayInfo | None, now: float
+    config: Config,
+    ledger: Ledger | None,
+    info: GatewayInfo | None,
+    now: float,
+    elsewhere: Sessions | None,
 ) -> tuple[Start | None, str | None]:
-    sessions = look(shards_in(config.state), token=config.token.get_secret_value(), now=now)
+    sessions = elsewhere
+    if sessions is None:
+        sessions = look(shards_in(config.state), token=config.token.get_secret_value(), now=now)
     known = ledger.known if ledger else None
     try:
         start = resuming(config, sessions, known)
@@ -177,6 +203,9 @@ def _rows(outlook: Outlook) -> list[tuple[str, str]]:
             f", and Discord recommends {info.shards}" if info and info.shards != start.shards else ""
         )
         rows.append(("shards", f"{len(start.ids)} of {start.shards}{recommended}"))
+    if outlook.party is not None:
+        rows.append(("hosts", outlook.party.text(None if start is None else len(start.ids))))
+    if start is not None:
         rows.append(("resume", _some(start.resumable, "costs nothing")))
         cost = f"{len(start.identifying)} identifies"
         if outlook.least_s is not None:

@@ -22,6 +22,41 @@ class Hitch:
 
 
 @dataclass(frozen=True, slots=True)
+class Party:
+    """The hosts that share the start of a whole cluster.
+
+    Attributes:
+        me: the host that is to start.
+        others: those that run already and take shards.
+        silence: why nobody could be asked: then this host is taken for the only one. None: NATS was asked.
+    """
+
+    me: str
+    others: tuple[str, ...]
+    silence: str | None
+
+    def share(self, shards: int) -> int:
+        """Return how many of all shards this host will have at most, once all have their share."""
+        return -(-shards // (len(self.others) + 1))
+
+    def text(self, shards: int | None) -> str:
+        """Return it in words, with its share of `shards`; None: they aren't known."""
+        share = (
+            "" if shards is None else f"; the share of {self.me} is {self.share(shards)} of {shards} shards"
+        )
+        if self.silence is not None:
+            return f"{self.me} alone, as far as anybody knows: {self.silence}"
+        if not self.others:
+            return f"{self.me} alone: no other one runs{share}"
+        return f"{len(self.others) + 1}: {self.me} joins {', '.join(self.others)}{share}"
+
+    def document(self, shards: int | None) -> dict[str, Any]:
+        """Return it for programs."""
+        share = None if shards is None else self.share(shards)
+        return {"me": self.me, "others": list(self.others), "share": share, "unanswered": self.silence}
+
+
+@dataclass(frozen=True, slots=True)
 class Outlook:
     """A start, seen from Unix second `now`; moments are Unix seconds, but the budget's too.
 
@@ -35,6 +70,7 @@ class Outlook:
         caution: as the ledger leaves it, settled for this start.
         not_before: until when Discord must not be asked.
         owner: process that runs the cluster.
+        party: with whom it is shared; None: it runs on one host.
     """
 
     now: float
@@ -47,6 +83,7 @@ class Outlook:
     caution: Caution
     not_before: float | None
     owner: int | None
+    party: Party | None = None
 
     @property
     def waits(self) -> bool:
@@ -172,4 +209,5 @@ class Outlook:
             "not_before": self.not_before,
             "unanswered": self.silence,
             "running_pid": self.owner,
+            "hosts": self.party and self.party.document(None if start is None else len(start.ids)),
         }

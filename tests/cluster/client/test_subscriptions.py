@@ -605,6 +605,6 @@ def test_a_host_is_drained_and_a_refusal_says_why(small: SmallCluster) -> None:
     with small.connect() as plain:
         plain.drain()
         small.operations.emptied = None
-        with pytest.raises(gwcluster.DrainRefused, match="cluster.yaml has no `hosts`"):
+        with pytest.raises(gwcluster.DrainRefused, match=r"cluster\.yaml has no `hosts`"):
             plain.drain()
     assert drained == ["all", "all"]

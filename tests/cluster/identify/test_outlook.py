@@ -6,7 +6,7 @@ from typing import Any
 from gwcluster.identify.budget import Budget
 from gwcluster.identify.caution import Caution
 from gwcluster.identify.gateway_info import GatewayInfo
-from gwcluster.identify.outlook import Outlook
+from gwcluster.identify.outlook import Outlook, Party
 from gwcluster.identify.start import Start
 
 NOW = 1_790_000_000.0
@@ -151,3 +151,14 @@ def test_the_document_has_every_number_and_is_json() -> None:
     silent = outlook(None, remaining=None, not_before=NOW + 60.0, owner=7).document()
     assert (silent["shards"], silent["remaining"], silent["unanswered"]) == (None, None, "status 500")
     assert (silent["not_before"], silent["running_pid"]) == (NOW + 60.0, 7)
+
+
+def test_of_several_hosts_it_is_said_what_the_share_of_this_one_is_and_what_is_assumed() -> None:
+    joins = outlook(party=Party("c", ("a", "b"), None))
+    assert joins.party is not None
+    assert joins.party.text(16) == "3: c joins a, b; the share of c is 6 of 16 shards"
+    assert joins.document()["hosts"] == {"me": "c", "others": ["a", "b"], "share": 6, "unanswered": None}
+    assert Party("c", (), None).text(16) == "c alone: no other one runs; the share of c is 16 of 16 shards"
+    assert Party("c", (), "no answer").text(16) == "c alone, as far as anybody knows: no answer"
+    assert outlook(start=None, party=Party("c", (), "no")).document()["hosts"]["share"] is None
+    assert outlook().document()["hosts"] is None

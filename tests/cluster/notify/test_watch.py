@@ -210,7 +210,7 @@ def test_while_nats_is_silent_nobody_is_said_to_be_gone_and_who_was_stays_so() -
 
 def test_shards_that_are_free_for_a_minute_are_told_once_by_one_host() -> None:
     first, second = Rig(), Rig()
-    free = {"free": (3, 4)}
+    free: dict[str, Any] = {"free": (3, 4)}
     assert first.pass_(hosted("a", "b", **free), 59) == []
     (line,) = first.pass_(hosted("a", "b", **free), 10)
     assert (line.kind, line.over, line.shards) == (Kind.FREE, False, (3, 4))

@@ -1116,7 +1116,7 @@ def test_a_shard_that_is_given_up_stops_by_itself_and_is_elsewhere_then() -> Non
         rig.crew.give_up(0, "another host is to run it")
         assert rig.states() == ["live", "live"], "its worker runs still"
         await asyncio.sleep(0.001)
-        assert rig.signals == [(pytest.approx(10_000.001), 0, SIGTERM)]
+        assert [signal[1:] for signal in rig.signals] == [(0, SIGTERM)]
         assert rig.states() == ["elsewhere", "live"]
         assert rig.crew.board.views[0].pid is None
         assert rig.crew.restart(0) == "shard 0 is not run by this host"

@@ -106,7 +106,7 @@ HOSTED = [metric.name for metric in HOSTS]
 
 def hosted(**changes: Any) -> dict[str, Any]:
     """Return host a's status: shard 0 is its own, 1 is b's, 2 nobody's."""
-    away = {"state": "elsewhere", "now": NOW, "fresh": False}
+    away: dict[str, Any] = {"state": "elsewhere", "now": NOW, "fresh": False}
     shards = [shard(0, now=NOW, host="a"), shard(1, host="b", **away), shard(2, free=True, **away)]
     all_ = hosts("a", neighbour("a", [0]), neighbour("b", [1]), free=[2])
     return status(shards, now=NOW, hosts={**all_, **changes})
