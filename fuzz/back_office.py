@@ -54,6 +54,11 @@ class Office:
         why = self._dice.choice((None, "the cluster is stopping"))
         self.later.append(lambda: done(why))
 
+    def drain(self, done: Callable[[str | None], None]) -> None:
+        """Have all shards handed to other hosts, or not; the answer comes later."""
+        why = self._dice.choice((None, "this cluster runs on one host"))
+        self.later.append(lambda: done(why))
+
     def send(self, ask: Send, done: Callable[[control.CommandDone], None]) -> None:
         """Route a payload; what the worker would do comes at once, the answer later."""
         self._commands.send(

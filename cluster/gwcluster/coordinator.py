@@ -307,8 +307,8 @@ class Cluster:
             return {} if self._fresh else look(state.shards, token=self._token, now=self._means.wall())
         if self._fresh:
             raise StartError(
-                "--fresh gives up sessions that other hosts may be running; with `hosts`, stop all of them, and "
-                "start the first one with another `name`"
+                "--fresh gives up sessions that other hosts may be running; with `hosts`, stop all of them, "
+                "and start the first one with another `name`"
             )
         count = config.shards.count or (0 if known is None else known.shards)
         return await hosting.sessions(self._token, range(count))

@@ -17,8 +17,8 @@ import uvloop
 from gwcluster.log.jetstream.link import Link
 from gwcluster.log.jetstream.opening import Taking
 from gwcluster.log.jetstream.reader import Reader
-from gwcluster.nats_login import NatsLogin
 from gwcluster.log.page import Page
+from gwcluster.nats_login import NatsLogin
 from gwcluster.wire.exits import WorkerExit
 from gwworker.stage import Coordinator, Gateway, Pull
 from gwworker.worker import Means, Worker

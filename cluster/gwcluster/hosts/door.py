@@ -1,7 +1,7 @@
 """Payloads for Discord that one host passes on to the one that runs the shard (does).
 
-What goes over NATS is a `send` request and its answer, as docs/wire.md has them. What was passed on once isn't
-passed on again: where a shard moves meanwhile, the asker hears `not_ready`.
+What goes over NATS is a `send` request and its answer, as docs/wire.md has them. What was passed on once
+isn't passed on again: where a shard moves meanwhile, the asker hears `not_ready`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""This host as one of several (does): all that the coordinator needs of NATS, from the connection to the leases.
+"""This host as one of several (does): what the coordinator needs of NATS, from the connection to the leases.
 
 Nothing of it is imported where cluster.yaml has no `hosts`.
 """
@@ -211,7 +211,7 @@ class Hosting:
         return BlockingReader(Reader(self._link, self._config.name, shard), self._loop)
 
     def borrow(self, shard: int, shards: int, use: Callable[[LogWriter], None]) -> None:
-        """Have a shard's log opened, used and closed, in a moment: its worker is dead, and it is still ours."""
+        """Have a shard's log opened, used and closed, in a moment: its worker is dead, its lease ours."""
         assert self._tenure is not None, "asked before employed"
         retention = self._config.log.retention
         taking = Taking(

@@ -1,6 +1,7 @@
 """Which shards this host runs among several (does): what the leases tell goes to the crew, and back.
 
-Level-triggered: each `step` compares what the leases say with what runs, so a word that was missed costs one pass.
+Level-triggered: each `step` compares what the leases say with what runs, so a word that was missed costs
+one pass.
 """
 
 from __future__ import annotations

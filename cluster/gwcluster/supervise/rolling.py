@@ -93,9 +93,7 @@ class Rolling:
         if (shard := self._current) is not None:
             if shard in look.failed:
                 return f"shard {shard} failed: {look.failed[shard]}"
-            if shard not in look.away and (
-                shard in look.old or (self._was_live and shard not in look.live)
-            ):
+            if shard not in look.away and (shard in look.old or (self._was_live and shard not in look.live)):
                 if now >= self._until:
                     return f"shard {shard} was not live again within {BOUND_S:.0f} s"
                 return None

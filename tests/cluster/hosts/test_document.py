@@ -5,7 +5,7 @@ from typing import Any
 
 from gwcluster.hosts.document import document
 from gwcluster.hosts.entries import HostEntry
-from gwcluster.hosts.leases import HostNow, Snapshot
+from gwcluster.hosts.snapshot import HostNow, Snapshot
 
 ADDRESSES: dict[str, Any] = {"events": ("tcp://b:5570",), "requests": ("tcp://b:5571",), "http": "b:5572"}
 B = HostEntry("b", "1f", "1.2.3", 1_790_000_000.0, 60.0, live=(9, 8), shards=(8, 9, 10), **ADDRESSES)

@@ -19,7 +19,7 @@ import zmq
 from gwcluster.board import Board
 from gwcluster.hosts.document import document as hosts_document
 from gwcluster.hosts.entries import HostEntry
-from gwcluster.hosts.leases import HostNow, Snapshot
+from gwcluster.hosts.snapshot import HostNow, Snapshot
 from gwcluster.log import Expired
 from gwcluster.requests.status import News, Run, document
 from gwcluster.supervise.rolling import Rolled

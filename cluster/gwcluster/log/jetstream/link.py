@@ -83,7 +83,7 @@ class Link:
 
     @property
     def client(self) -> Client:
-        """The connection, for those who need no more than that; it is another one after the server refused us."""
+        """The connection, for those who need no more; it is another one after the server refused us."""
         return self._client
 
     @property

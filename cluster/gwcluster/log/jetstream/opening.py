@@ -44,8 +44,8 @@ class Taking:
     """What a worker's job says of its log.
 
     Attributes:
-        nats: `name` of the cluster; `host` and `token` of the lease; `login`: the fields of a `NatsLogin`; `replicas`:
-            how many servers are to have the log, 3 if it isn't said; 1 if the servers are no cluster.
+        nats: `name` of the cluster; `host` and `token` of the lease; `login`: the fields of a `NatsLogin`;
+            `replicas`: how many servers are to have the log, 3 if it is not said; 1 if they are no cluster.
         retention_bytes, retention_age_s: bounds of the log.
     """
 

@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
-import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -80,15 +78,13 @@ def test_certificates_are_shown_and_verified(tmp_path: Path) -> None:
         "ca_file": str(tmp_path / "ca.pem"),
         "verify": True,
     }
-    ours = {
-        "cert_file": str(tmp_path / "us@example.test.pem"),
-        "key_file": str(tmp_path / "us@example.test.key"),
-    }
+    cert_file, key_file = str(tmp_path / "us@example.test.pem"), str(tmp_path / "us@example.test.key")
     with nats_servers(tmp_path / "n", tls=tls) as servers:
+        ca_file = str(tmp_path / "ca.pem")
         urls = tuple(url.replace("nats://", "tls://") for url in servers.urls)
-        connected(NatsLogin(urls, ca_file=str(tmp_path / "ca.pem"), **ours), works)
-        assert "no NATS server takes us" in refused(NatsLogin(urls, ca_file=str(tmp_path / "ca.pem")))
-        assert "verify failed" in refused(NatsLogin(urls, **ours))
+        connected(NatsLogin(urls, ca_file=ca_file, cert_file=cert_file, key_file=key_file), works)
+        assert "no NATS server takes us" in refused(NatsLogin(urls, ca_file=ca_file))
+        assert "verify failed" in refused(NatsLogin(urls, cert_file=cert_file, key_file=key_file))
 
 
 def test_nobody_there_is_an_error_that_names_the_address() -> None:
