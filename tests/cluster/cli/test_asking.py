@@ -227,7 +227,7 @@ def test_a_drain_is_told_until_no_shard_is_left(small: SmallCluster, tmp_path: P
     found = asked(tmp_path, "drain")
     assert found.exit_code == 0, found.output
     lines = found.stdout.splitlines()
-    assert lines[:2] == ["2 shards are left", "1 shards are left"]
+    assert lines[:2] == ["2 shards left", "1 shard left"]
     assert re.fullmatch(r"no shard is left here, after \d+\.\d s", lines[2])
 
 
