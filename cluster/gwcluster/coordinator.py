@@ -102,6 +102,8 @@ class Cluster:
         self._url = ""
         self._shards: int | None = None
         self.operations = Operations(self.status)
+        if config.hosts is not None:
+            self.operations.emptied = self._hand_on
         self._load = load
         self._reloading: asyncio.Task[None] | None = None
         self._reloaded_at: float | None = None
@@ -125,6 +127,12 @@ class Cluster:
         else:
             log.info("stopping: every connection is closed so that its session can be resumed")
             self.crew.drain()
+
+    def _hand_on(self) -> str | None:
+        if self._hosting_now is None:
+            return "this host hasn't joined the others yet"
+        self._hosting_now.drain()
+        return None
 
     def reload(self) -> None:
         """Read the configuration again and take what a running cluster can; what became of it is logged."""
@@ -329,7 +337,6 @@ class Cluster:
                 ask.payload, answer=answer, shard=ask.shard, ttl_s=ask.ttl_s, passed_on=True
             ),
         )
-        self.operations.emptied = hosting.drain
         self._hosting_now = hosting
 
     def _make_limits(self, ledger: AnyLedger, start: Start) -> Limits:

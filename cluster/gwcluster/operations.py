@@ -27,12 +27,12 @@ class Operations:
 
     Attributes:
         hands: who does it; None: the shards aren't known yet.
-        emptied: has all shards handed to other hosts; None: there are no other hosts.
+        emptied: has all shards handed to other hosts, or says why not; None: there are no other hosts.
     """
 
     def __init__(self, document: Callable[[], dict[str, Any]]) -> None:
         self.hands: Hands | None = None
-        self.emptied: Callable[[], None] | None = None
+        self.emptied: Callable[[], str | None] | None = None
         self._document = document
         self._subscribers: list[Callable[[], None]] = []
 
@@ -64,8 +64,7 @@ class Operations:
         """
         if self.emptied is None:
             return "this cluster runs on one host: cluster.yaml has no `hosts`"
-        self.emptied()
-        return None
+        return self.emptied()
 
     def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call `callback` whenever the state of a shard has changed; return what ends that.
