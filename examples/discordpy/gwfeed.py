@@ -24,7 +24,7 @@ from discord.utils import setup_logging
 
 import gwcluster
 from gwcache import Cache
-from gwcluster.client.addresses import find
+from gwcluster.client.addresses import find, known_hosts
 
 PATIENCE_S: Final = 60.0
 """How long what the bot sends is tried again when the cluster says that there is no room for it."""
@@ -79,16 +79,15 @@ async def start(
     if api is not None:
         Route.BASE = api
     addresses = find(file, events, requests)
-    connection = gwcluster.connect(
-        events=addresses.events, requests=addresses.requests, curve=addresses.curve
-    )
+    connection = gwcluster.connect(file, events=events, requests=requests, curve=addresses.curve)
     async with bot, connection as cluster:
+        host, *_ = await known_hosts(addresses)  # of several, any replays all shards' events
         await bot.login(token)
         ids, count = await _shards(cluster)
         ids = [shard for shard in ids if shards is None or shard in set(shards)]
         sockets = {shard: Socket(bot, cluster, shard, count) for shard in ids}
         _attach(bot, sockets, count)
-        cache = Cache(bot, addresses.requests, count, addresses.curve)
+        cache = Cache(bot, host.requests, count, addresses.curve)
         for shard, place in (await cache.places(cursor, ids)).items():
             async for payload in cache.fill(shard, place):
                 sockets[shard].read(payload, loud=False)

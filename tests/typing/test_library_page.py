@@ -99,7 +99,7 @@ def test_the_example_goes_on_where_it_was_killed(cluster: Cluster) -> None:
     again = lines_of(program, cluster, 5)
     offsets = [int(re.fullmatch(r"shard 0 offset (\d+): \w+\n", line)[1]) for line in first + again]  # type: ignore[index]
     with gwcluster.connect(cluster.file) as connected:
-        everything = connected._ask(
+        everything = connected._requests.ask(
             "replay", 10.0, {"shard": 0, "after": offsets[0] - 1, "names": ["MESSAGE_CREATE"]}
         )
     assert isinstance(everything, dict)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,9 +14,9 @@ from zmq.utils.monitor import parse_monitor_message
 
 from gwcluster.cli.event_lines import json_line, text_line
 from gwcluster.cli.key_option import key_option
-from gwcluster.client.addresses import find
+from gwcluster.client.addresses import find, known_hosts
 from gwcluster.client.entry import EVENTS, Entry
-from gwcluster.client.line import connected, has_news
+from gwcluster.client.sockets import connected, has_news
 from gwcluster.errors import WireError
 from gwcluster.wire.events import decode_header, parse_topic
 
@@ -40,17 +41,21 @@ def command(
 ) -> None:
     """Print the events of the running cluster that FILE describes, as they come.
 
-    Beacons, the cluster's own heartbeat, are left out unless asked for by name.
+    Beacons, the cluster's own heartbeat, are left out unless asked for by name. Of several hosts, those
+    that are there at the beginning are listened to.
     """
     addresses = find(file, None, None, key=key)
+    hosts = [host.events for host in asyncio.run(known_hosts(addresses))]
     asked: list[int] = []
     # An exception out of nowhere can get lost, such as in a destructor; a note can't.
     signal.signal(signal.SIGINT, lambda signum, _: asked.append(signum))
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     try:
-        sub = connected(context, zmq.SUB, addresses.events, addresses.curve)
+        sub = connected(context, zmq.SUB, hosts[0], addresses.curve)
+        for other in hosts[1:]:
+            sub.connect(other)
         monitor = sub.get_monitor_socket(EVENTS)
-        entry = Entry(addresses.events, has_key=addresses.curve is not None)
+        entry = Entry(", ".join(hosts), has_key=addresses.curve is not None)
         for prefix in _prefixes(names, shards):
             sub.subscribe(prefix)
         for printed, line in enumerate(_lines(sub, monitor, entry, asked, names, shards, as_json), 1):

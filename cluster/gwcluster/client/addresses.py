@@ -3,43 +3,38 @@
 from __future__ import annotations
 
 import os
-import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
+from gwcluster.client.host import Host
 from gwcluster.client.keys import Curve, own_keys
-from gwcluster.errors import quoted
+from gwcluster.client.refused import NoAnswer
+from gwcluster.client.search import NatsSearch, Search
 
-_ADDRESS: Final = re.compile(r"tcp://[^\s/]+:[0-9]{1,5}|ipc://.{1,100}", re.DOTALL)
-"""Linux's path of a socket has at most 107 bytes."""
+Given = str | Sequence[str] | None
+"""An address, or one for each host."""
 
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """ZeroMQ addresses of one cluster, its PUB socket and its ROUTER socket, and the keys that open them.
+    """Where one begins to look for a cluster.
 
-    Raises:
-        ValueError: nobody can connect to one of them.
+    Attributes:
+        hosts: those that are known; none, where `search` has to find them.
+        curve: the keys that open their sockets.
+        search: finds the hosts of a cluster that has several; None: those that are known tell of others.
     """
 
-    events: str
-    requests: str
+    hosts: tuple[Host, ...]
     curve: Curve | None = None
-
-    def __post_init__(self) -> None:
-        for key in ("events", "requests"):
-            address = getattr(self, key)
-            if not isinstance(address, str) or _ADDRESS.fullmatch(address) is None:
-                raise ValueError(
-                    f"{key} is {quoted(address)}; it should be an address such as tcp://127.0.0.1:5570"
-                )
+    search: Search | None = None
 
 
 def find(
     file: str | os.PathLike[str] | None,
-    events: str | None,
-    requests: str | None,
+    events: Given,
+    requests: Given,
     curve: Curve | None = None,
     *,
     key: Path | None = None,
@@ -49,16 +44,18 @@ def find(
     The file's token is not read, so it need not be at hand.
 
     Args:
+        events, requests: of one host, or lists of the same length, with each host's at the same place.
         key: file of this program's secret key, if the file says that the cluster asks for one.
 
     Raises:
         TypeError: neither a file nor both addresses were given.
-        ValueError: one of them is no address.
+        ValueError: one of them is no address, or one list is longer.
+        HostsExtraMissing: the file has several hosts, and nats-py isn't installed.
         gwcluster.config.ConfigError: the file can't be used; print it.
         KeyFileError, KeyRefused: the cluster asks for keys, and there are none that can be used.
     """
     if events is not None and requests is not None:
-        return Addresses(events, requests, curve)
+        return Addresses(_hosts(events, requests), curve)
     if file is None:
         raise TypeError(
             'connect() needs a file, as in connect("cluster.yaml"), or both events= and requests='
@@ -68,9 +65,38 @@ def find(
     config = load(Path(file), environ=os.environ, client=True)
     if curve is None and config.security.curve is not None:
         curve = own_keys(key, config.security.curve.secret_key_file)
-    return Addresses(
-        events or _reachable(config.events.bind[0]), requests or _reachable(config.requests.bind[0]), curve
+    if (several := getattr(config, "hosts", None)) is not None:
+        if events is not None or requests is not None:
+            raise TypeError("a cluster of several hosts needs both events= and requests=, or neither")
+        return Addresses((), curve, NatsSearch(config.name, several.nats))
+    host = _hosts(
+        events or _reachable(config.events.bind[0]), requests or _reachable(config.requests.bind[0])
     )
+    return Addresses(host, curve)
+
+
+async def known_hosts(addresses: Addresses) -> tuple[Host, ...]:
+    """Return the hosts there are now.
+
+    Raises:
+        NoAnswer: none can be found; is the cluster running, and NATS?
+    """
+    if addresses.search is None:
+        return addresses.hosts
+    hosts = tuple(told.host for told in await addresses.search.found())
+    if not hosts:
+        raise NoAnswer("no host of the cluster is listed in NATS; is the cluster running?")
+    return hosts
+
+
+def _hosts(events: str | Sequence[str], requests: str | Sequence[str]) -> tuple[Host, ...]:
+    publishers = [events] if isinstance(events, str) else list(events)
+    desks = [requests] if isinstance(requests, str) else list(requests)
+    if len(publishers) != len(desks) or not publishers:
+        raise ValueError(
+            f"{len(publishers)} addresses of events and {len(desks)} of requests; each host has one of both"
+        )
+    return tuple(Host(*pair) for pair in zip(publishers, desks, strict=True))
 
 
 def _reachable(bind: str) -> str:

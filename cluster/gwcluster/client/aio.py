@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import itertools
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -12,59 +10,57 @@ from pathlib import Path
 from typing import Any, Final
 
 import zmq
-from zmq.utils.monitor import parse_monitor_message
 
 from gwcluster.client.addresses import Addresses
-from gwcluster.client.entry import EVENTS, Entry
+from gwcluster.client.aio_requests import Requests, Watch
 from gwcluster.client.event import Event
 from gwcluster.client.feed import Feed
-from gwcluster.client.keys import KeyRefused
-from gwcluster.client.line import Socket, has_news, monitored
+from gwcluster.client.keys import Curve
 from gwcluster.client.refused import (
     ANSWER_S,
     SEND_S,
     command_fields,
     drained,
-    hung_up,
     restart_fields,
     restarted,
     sent,
-    silent,
     status_in,
 )
+from gwcluster.client.roster import Roster
+from gwcluster.client.search import Search
+from gwcluster.client.sockets import Socket
 from gwcluster.client.topics import Wanted
-from gwcluster.errors import WireError
-from gwcluster.wire.replay import Refused, decode_answer, encode_request
 
 TURN: Final = 64
 """Events after which others on the loop get their turn, however many are ready."""
-
-
-class Watch:
-    """Calls a function when one of some ZeroMQ sockets may have news; their descriptors tell only changes."""
-
-    def __init__(self, sockets: Iterable[Socket], look: Callable[[], None]) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._descriptors = [int(socket.getsockopt(zmq.FD)) for socket in sockets]
-        for descriptor in self._descriptors:
-            self._loop.add_reader(descriptor, look)
-
-    def close(self) -> None:
-        """Look no more; before the sockets are closed."""
-        for descriptor in self._descriptors:
-            self._loop.remove_reader(descriptor)
 
 
 class Subscription(AsyncIterator[Event]):
     """Events of a cluster, one after the other, until it is closed; what `Cluster.subscribe` returns."""
 
     def __init__(
-        self, context: zmq.Context[Socket], addresses: Addresses, wanted: Wanted, cursor: Path | None
+        self,
+        context: zmq.Context[Socket],
+        curve: Curve | None,
+        wanted: Wanted,
+        cursor: Path | None,
+        *,
+        roster: Roster,
+        seek: Callable[[], None],
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._feed = Feed(context, addresses, wanted, cursor, wall=time.time, clock=time.monotonic)
+        self._seek = seek
+        self._feed = Feed(
+            context,
+            curve,
+            wanted,
+            cursor,
+            roster=roster,
+            watch=Watch(self._look),
+            wall=time.time,
+            clock=time.monotonic,
+        )
         self._following, self._line = self._feed.following, self._feed.line
-        self._watch = Watch(self._line.sockets, self._look)
         self._timer: asyncio.TimerHandle | None = None
         self._news = asyncio.Event()
         self._in_a_row = 0
@@ -108,13 +104,13 @@ class Subscription(AsyncIterator[Event]):
         self._news.set()
         if self._timer is not None:
             self._timer.cancel()
-        self._watch.close()
         self._feed.close()
 
     def _look(self) -> None:
         if self._closed:
             return
         more = self._line.pump()
+        self._seek()
         if self._following.waiting:
             self._news.set()
         self._soon(0.0 if more else self._line.wait_s)
@@ -131,7 +127,9 @@ class Cluster:
     def __init__(self, addresses: Addresses) -> None:
         self._addresses = addresses
         self._context: zmq.Context[Socket] = zmq.Context(1)
-        self._requests = Requests(self._context, addresses)
+        self._roster = Roster(addresses.hosts, several=addresses.search is not None, now=time.monotonic())
+        self._searching: asyncio.Task[None] | None = None
+        self._requests = Requests(self._context, addresses.curve, self._roster, self._seek)
         self._subscriptions: list[Subscription] = []
 
     def subscribe(
@@ -156,7 +154,9 @@ class Cluster:
         """
         wanted = Wanted(names, shards)
         path = None if cursor is None else Path(cursor)
-        subscription = Subscription(self._context, self._addresses, wanted, path)
+        subscription = Subscription(
+            self._context, self._addresses.curve, wanted, path, roster=self._roster, seek=self._seek
+        )
         self._subscriptions.append(subscription)
         return subscription
 
@@ -221,90 +221,27 @@ class Cluster:
 
     def close(self) -> None:
         """Close every subscription and socket."""
+        if self._searching is not None:
+            self._searching.cancel()
         for subscription in self._subscriptions:
             subscription.close()
         self._requests.close()
         self._context.destroy(linger=0)
 
+    async def find_hosts(self) -> None:
+        """Look for the hosts once, before anything is asked; those that aren't found are looked for again."""
+        self._seek()
+        if self._searching is not None:
+            await self._searching
 
-class Requests:
-    """Asks a cluster, and waits for its answers."""
+    def _seek(self) -> None:
+        """Look for hosts, beside whatever goes on, if none says a word."""
+        search = self._addresses.search
+        if search is None or (self._searching is not None and not self._searching.done()):
+            return
+        if self._roster.seek(time.monotonic()):
+            self._searching = asyncio.get_running_loop().create_task(self._search(search))
 
-    def __init__(self, context: zmq.Context[Socket], addresses: Addresses) -> None:
-        self._address = addresses.requests
-        self._dealer, self._monitor = monitored(
-            context, zmq.DEALER, addresses.requests, addresses.curve, zmq.EVENT_DISCONNECTED | EVENTS
-        )
-        self._entry = Entry(addresses.requests, has_key=addresses.curve is not None)
-        self._refused: KeyRefused | None = None
-        self._watch = Watch((self._dealer, self._monitor), self._look)
-        self._numbers = itertools.count(1)
-        self._waiting: dict[int, tuple[asyncio.Future[dict[str, Any] | Refused], bytes | str]] = {}
-
-    async def ask(self, op: str, seconds: float, fields: dict[str, Any]) -> dict[str, Any] | Refused:
-        """Return what is answered.
-
-        Raises:
-            NoAnswer: nothing was, for so many seconds.
-            SendRefused: the connection was lost meanwhile.
-            KeyRefused: the cluster doesn't let this program in.
-        """
-        self._look()
-        if self._refused is not None:
-            raise self._refused
-        number = next(self._numbers)
-        body = encode_request(op, number, **fields)
-        waiting: asyncio.Future[dict[str, Any] | Refused] = asyncio.get_running_loop().create_future()
-        self._waiting[number] = waiting, op if op in {"send", "restart"} else body
-        try:
-            self._dealer.send(body, zmq.DONTWAIT)
-            self._look()
-            async with asyncio.timeout(seconds):
-                return await waiting
-        except (TimeoutError, zmq.Again):
-            raise silent(self._address, seconds, self._entry.hint) from None
-        finally:
-            del self._waiting[number]
-
-    def close(self) -> None:
-        """Close the sockets."""
-        self._watch.close()
-        self._dealer.disable_monitor()
-        self._monitor.close()
-        self._dealer.close()
-
-    def _look(self) -> None:
-        while has_news(self._dealer):
-            self._answered(self._dealer.recv_multipart(zmq.DONTWAIT)[-1])
-        while has_news(self._monitor):
-            event = parse_monitor_message(self._monitor.recv_multipart(zmq.DONTWAIT))["event"]
-            if event == zmq.EVENT_DISCONNECTED:
-                self._hung_up()
-            elif (refused := self._entry.heard(event)) is not None:
-                self._shut_out(refused)
-
-    def _shut_out(self, refused: KeyRefused) -> None:
-        self._refused = refused
-        for waiting, _ in self._waiting.values():
-            if not waiting.done():
-                waiting.set_exception(refused)
-
-    def _hung_up(self) -> None:
-        """Ask again what may be asked twice."""
-        for waiting, body in self._waiting.values():
-            if waiting.done():
-                continue
-            if isinstance(body, str):
-                waiting.set_exception(hung_up(body))
-            else:
-                with contextlib.suppress(zmq.Again):  # for long nobody has read: then nobody answers, either
-                    self._dealer.send(body, zmq.DONTWAIT)
-
-    def _answered(self, body: bytes) -> None:
-        try:
-            number, answer = decode_answer(body)
-        except WireError:
-            return  # whose it is can't be known: who asked hears that there is no answer
-        waiting, _ = self._waiting.get(number, (None, None)) if isinstance(number, int) else (None, None)
-        if waiting is not None and not waiting.done():
-            waiting.set_result(answer)
+    async def _search(self, search: Search) -> None:
+        self._roster.told(await search.found(), time.monotonic())
+        self._requests.look()

@@ -1,23 +1,25 @@
-"""A cluster for scripts without asyncio (does): the same, but each call waits."""
+"""A cluster for scripts without asyncio (does): the same, but each call waits.
+
+Where no host is known any more, a call that waits anyway looks for them, in an event loop that ends with it.
+"""
 
 from __future__ import annotations
 
-import itertools
+import asyncio
+import contextlib
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import zmq
-from zmq.utils.monitor import parse_monitor_message
 
 from gwcluster.client.addresses import Addresses
-from gwcluster.client.entry import EVENTS, Entry
+from gwcluster.client.blocking_requests import Requests, Watch
 from gwcluster.client.event import Event
 from gwcluster.client.feed import Feed
-from gwcluster.client.keys import KeyRefused
-from gwcluster.client.line import Socket, has_news, monitored
+from gwcluster.client.keys import Curve
 from gwcluster.client.refused import (
     ANSWER_S,
     SEND_S,
@@ -26,12 +28,11 @@ from gwcluster.client.refused import (
     restart_fields,
     restarted,
     sent,
-    silent,
     status_in,
 )
+from gwcluster.client.roster import Roster
+from gwcluster.client.sockets import Socket
 from gwcluster.client.topics import Wanted
-from gwcluster.errors import WireError
-from gwcluster.wire.replay import Refused, decode_answer, encode_request
 
 
 class BlockingSubscription(Iterator[Event]):
@@ -41,13 +42,28 @@ class BlockingSubscription(Iterator[Event]):
     """
 
     def __init__(
-        self, context: zmq.Context[Socket], addresses: Addresses, wanted: Wanted, cursor: Path | None
+        self,
+        context: zmq.Context[Socket],
+        curve: Curve | None,
+        wanted: Wanted,
+        cursor: Path | None,
+        *,
+        roster: Roster,
+        seek: Callable[[float | None], None],
     ) -> None:
-        self._feed = Feed(context, addresses, wanted, cursor, wall=time.time, clock=time.monotonic)
+        self._watch = Watch()
+        self._seek = seek
+        self._feed = Feed(
+            context,
+            curve,
+            wanted,
+            cursor,
+            roster=roster,
+            watch=self._watch,
+            wall=time.time,
+            clock=time.monotonic,
+        )
         self._following, self._line = self._feed.following, self._feed.line
-        self._poller = zmq.Poller()
-        for socket in self._line.sockets:
-            self._poller.register(socket, zmq.POLLIN)
         self._closed = False
 
     def __iter__(self) -> BlockingSubscription:
@@ -77,13 +93,11 @@ class BlockingSubscription(Iterator[Event]):
                 return event
             if self._line.pump() or self._following.waiting:
                 continue
-            wait_s = self._line.wait_s
-            if until is not None:
-                left_s = until - time.monotonic()
-                if left_s <= 0:
-                    return None
-                wait_s = min(wait_s, left_s)
-            self._poller.poll(int(wait_s * 1000) + 1)
+            left_s = None if until is None else until - time.monotonic()
+            if left_s is not None and left_s <= 0:
+                return None
+            self._seek(left_s)
+            self._watch.wait(self._line.wait_s if left_s is None else min(self._line.wait_s, left_s))
         return None
 
     def close(self) -> None:
@@ -98,17 +112,11 @@ class BlockingCluster:
     """A cluster that one is connected with; `with gwcluster.connect(…)` gives it. One thread may use it."""
 
     def __init__(self, addresses: Addresses) -> None:
-        self._addresses = addresses
+        self._search = addresses.search
+        self._curve = addresses.curve
         self._context: zmq.Context[Socket] = zmq.Context(1)
-        self._dealer, self._monitor = monitored(
-            self._context, zmq.DEALER, addresses.requests, addresses.curve, EVENTS
-        )
-        self._entry = Entry(addresses.requests, has_key=addresses.curve is not None)
-        self._refused: KeyRefused | None = None
-        self._poller = zmq.Poller()
-        self._poller.register(self._dealer, zmq.POLLIN)
-        self._poller.register(self._monitor, zmq.POLLIN)
-        self._numbers = itertools.count(1)
+        self._roster = Roster(addresses.hosts, several=addresses.search is not None, now=time.monotonic())
+        self._requests = Requests(self._context, addresses.curve, self._roster, self._seek)
         self._subscriptions: list[BlockingSubscription] = []
 
     def subscribe(
@@ -120,7 +128,9 @@ class BlockingCluster:
         """Return the events of these names, to be iterated over with `for`; see `aio.Cluster.subscribe`."""
         wanted = Wanted(names, shards)
         path = None if cursor is None else Path(cursor)
-        subscription = BlockingSubscription(self._context, self._addresses, wanted, path)
+        subscription = BlockingSubscription(
+            self._context, self._curve, wanted, path, roster=self._roster, seek=self._seek
+        )
         self._subscriptions.append(subscription)
         return subscription
 
@@ -134,53 +144,54 @@ class BlockingCluster:
     ) -> None:
         """Have a gateway command sent to Discord; see `aio.Cluster.send`."""
         fields = command_fields(payload, shard, guild_id, ttl_s)
-        sent(self._ask("send", ANSWER_S + (SEND_S if ttl_s is None else ttl_s), fields))
+        sent(self._requests.ask("send", ANSWER_S + (SEND_S if ttl_s is None else ttl_s), fields))
 
     def status(self) -> dict[str, Any]:
         """Return the cluster's status; see `aio.Cluster.status`."""
-        return status_in(self._ask("status", ANSWER_S, {}))
+        return status_in(self._requests.ask("status", ANSWER_S, {}))
 
     def restart(self, shard: int | None = None, *, rolling: bool = False, every: bool = False) -> None:
         """Have workers restarted; see `aio.Cluster.restart`."""
-        restarted(self._ask("restart", ANSWER_S, restart_fields(shard, rolling=rolling, every=every)))
+        restarted(
+            self._requests.ask("restart", ANSWER_S, restart_fields(shard, rolling=rolling, every=every))
+        )
 
     def drain(self) -> None:
         """Have a host's shards handed to others; see `aio.Cluster.drain`."""
-        drained(self._ask("drain", ANSWER_S, {}))
+        drained(self._requests.ask("drain", ANSWER_S, {}))
 
     def close(self) -> None:
         """Close every subscription and socket."""
         for subscription in self._subscriptions:
             subscription.close()
-        self._dealer.disable_monitor()
-        self._monitor.close()
-        self._dealer.close()
+        self._requests.close()
         self._context.destroy(linger=0)
 
-    def _ask(self, op: str, seconds: float, fields: dict[str, Any]) -> dict[str, Any] | Refused:
-        number = next(self._numbers)
-        until = time.monotonic() + seconds
-        self._look_for_entry()
-        try:
-            self._dealer.send(encode_request(op, number, **fields), zmq.DONTWAIT)
-        except zmq.Again:
-            raise silent(self._addresses.requests, 0) from None
-        while (left_s := until - time.monotonic()) > 0:
-            self._poller.poll(int(left_s * 1000) + 1)
-            self._look_for_entry()
-            if not self._dealer.poll(0):
-                continue
-            try:
-                answered, answer = decode_answer(self._dealer.recv_multipart()[-1])
-            except WireError:
-                continue
-            if answered == number:  # else it came too late for an earlier question
-                return answer
-        raise silent(self._addresses.requests, seconds, self._entry.hint)
+    def find_hosts(self) -> None:
+        """Look for the hosts once, before anything is asked; those that aren't found are looked for again."""
+        self._seek(None)
 
-    def _look_for_entry(self) -> None:
-        while has_news(self._monitor):
-            event = parse_monitor_message(self._monitor.recv_multipart(zmq.DONTWAIT))["event"]
-            self._refused = self._entry.heard(event) or self._refused
-        if self._refused is not None:
-            raise self._refused
+    def _seek(self, within_s: float | None) -> None:
+        """Look for hosts if none says a word, for so long at most."""
+        if self._search is None or not self._roster.seek(time.monotonic()):
+            return
+        if _loop_runs():
+            raise RuntimeError(
+                "a cluster of several hosts can't wait where an event loop runs: use `async with`"
+            )
+        loop = asyncio.new_event_loop()
+        try:
+            with contextlib.suppress(TimeoutError):
+                told = loop.run_until_complete(asyncio.wait_for(self._search.found(), within_s))
+                self._roster.told(told, time.monotonic())
+        finally:
+            loop.run_until_complete(loop.shutdown_default_executor())  # it resolves names
+            loop.close()
+
+
+def _loop_runs() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

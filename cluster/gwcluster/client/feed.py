@@ -7,10 +7,12 @@ from pathlib import Path
 
 import zmq
 
-from gwcluster.client.addresses import Addresses
 from gwcluster.client.cursor import Cursor, finisher
 from gwcluster.client.following import Following
-from gwcluster.client.line import Line, Socket
+from gwcluster.client.keys import Curve
+from gwcluster.client.line import Line
+from gwcluster.client.roster import Roster
+from gwcluster.client.sockets import Socket, Watching
 from gwcluster.client.topics import Wanted
 
 
@@ -18,7 +20,9 @@ class Feed:
     """One subscription, without anybody who waits.
 
     Args:
-        addresses: of the cluster.
+        curve: the keys that open the cluster's sockets.
+        roster: its hosts.
+        watch: told which sockets to wait for.
         cursor: its file; None: begin at now, and note nothing.
         wall: Unix seconds.
         clock: monotonic seconds.
@@ -30,10 +34,12 @@ class Feed:
     def __init__(
         self,
         context: zmq.Context[Socket],
-        addresses: Addresses,
+        curve: Curve | None,
         wanted: Wanted,
         cursor: Path | None,
         *,
+        roster: Roster,
+        watch: Watching,
         wall: Callable[[], float],
         clock: Callable[[], float],
     ) -> None:
@@ -42,11 +48,14 @@ class Feed:
             self.following = Following(
                 wanted,
                 {} if self._cursor is None else self._cursor.places,
+                roster=roster,
                 finished=finisher(self._cursor),
                 wall=wall,
                 now=clock(),
             )
-            self.line = Line(context, addresses, following=self.following, clock=clock)
+            self.line = Line(
+                context, curve, roster=roster, following=self.following, watch=watch, clock=clock
+            )
         except BaseException:
             self._let_go()
             raise

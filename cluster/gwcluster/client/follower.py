@@ -121,12 +121,15 @@ class Follower:
             elif self._phase is _Phase.LIVE:
                 self._advance(last)
 
-    def doubt(self, now: float) -> None:
+    def doubt(self, now: float, *, anyway: bool = False) -> None:
         """Something may have been lost that what comes next doesn't show: ask the log before going on.
 
-        Who has subscribed to everything sees it anyway.
+        Who has subscribed to everything sees it without that, if anything comes.
+
+        Args:
+            anyway: ask all the same.
         """
-        if self._names is None:
+        if self._names is None and not anyway:
             return
         self._doubted, self._settling = True, False
         if self._phase is _Phase.LIVE:

@@ -5,7 +5,6 @@ The shells around it (`aio`, `blocking`) own the sockets, wait, and hand over wh
 
 from __future__ import annotations
 
-import itertools
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -13,9 +12,13 @@ from typing import Any, Final
 
 from gwcluster.client.event import Event, read_frames
 from gwcluster.client.follower import Follower
+from gwcluster.client.host import Host, hosts_in
 from gwcluster.client.keys import KeyRefused
 from gwcluster.client.place import Place, Step
+from gwcluster.client.questions import ANSWER_S, Questions, Sending
 from gwcluster.client.room import Room
+from gwcluster.client.roster import Roster
+from gwcluster.client.silence import Silence
 from gwcluster.client.topics import Wanted
 from gwcluster.errors import GwclusterError, WireError, WireVersionError
 from gwcluster.wire.events import NO_EPOCH
@@ -36,10 +39,6 @@ PAGE_BYTES: Final = 1 << 20
 MAX_ASKED: Final = 4
 """Questions that are unanswered at a time, of all shards."""
 
-ANSWER_S: Final = 2.0
-MAX_ANSWER_S: Final = 15.0
-"""After so long an answer is given up and the question repeated, at first and at most."""
-
 SHARDS_S: Final = 30.0
 """Between two questions which shards there are; new ones are usually heard before."""
 
@@ -50,23 +49,12 @@ class FollowError(GwclusterError):
     """The cluster refuses what this subscription asks for, and would again; the message says why."""
 
 
-class _Question:
-    """A question that waits for its answer."""
-
-    __slots__ = ("body", "follower", "repeat_at", "wait_s")
-
-    def __init__(self, follower: Follower | None, body: bytes, now: float) -> None:
-        self.follower = follower
-        self.body = body
-        self.wait_s = ANSWER_S
-        self.repeat_at = now + ANSWER_S
-
-
 class Following:
     """Everything that one subscription knows, and decides.
 
     Args:
         places: where to go on, by shard; shards without one begin at now.
+        roster: the cluster's hosts.
         finished: told how far the subscriber has come, each time it asks for the next event.
         wall: Unix seconds.
         now: monotonic seconds.
@@ -77,11 +65,13 @@ class Following:
         wanted: Wanted,
         places: Mapping[int, Place],
         *,
+        roster: Roster,
         finished: Callable[[Step], None],
         wall: Callable[[], float],
         now: float,
     ) -> None:
         self.wanted = wanted
+        self._roster = roster
         self._finished = finished
         self._wall = wall
         self._room = Room(HELD_BYTES)
@@ -90,19 +80,21 @@ class Following:
         self._at_work: Step | None = None
         self._failed: GwclusterError | None = None
         self._followers: dict[int, Follower] = {}
-        self._questions: dict[int, _Question] = {}
-        self._numbers = itertools.count(1)
-        self._shards_at: float | None = now if wanted.shards is None else None
-        self._new_line = True
-        self._last_state = b""
+        self._questions: Questions[Follower | None] = Questions(roster)
+        self._shards_at: float | None = now
+        self._several = False
+        self._tuned_in: set[Host] = set()
+        self._via: dict[int, Host] = {}
+        self._silence = Silence()
+        self._last_states: dict[Host, bytes] = {}
         self._bad = 0
         for shard in sorted(wanted.shards or places):
             self._follow(shard, places.get(shard), now)
 
     # What the sockets bring
 
-    def received(self, frames: list[bytes], now: float) -> None:
-        """Take a message of the publisher."""
+    def received(self, frames: list[bytes], host: Host, now: float) -> None:
+        """Take a message of this host's publisher."""
         try:
             event, prev = read_frames(frames)
             told = _told_by(event) if event.name == BEACON else None
@@ -112,17 +104,19 @@ class Following:
         except WireError as error:
             self._complain(error)
             return
-        if self._new_line:
-            self._new_line = False
+        if host not in self._tuned_in:
+            self._tuned_in.add(host)
             # Now our subscriptions are known to have arrived. What was lost before shows only in the log.
-            for each in self._followers.values():
-                each.doubt(now)
+            for shard, each in self._followers.items():
+                if self._via.get(shard, host) == host:
+                    each.doubt(now)
         if event.name == CLUSTER_STATE:
-            if event.payload != self._last_state:
-                self._last_state = event.payload
+            if event.payload != self._last_states.get(host):
+                self._last_states[host] = event.payload
                 self._emit(event, None)
         elif self.wanted.has_shard(event.shard):
             follower = self._followers.get(event.shard) or self._follow(event.shard, None, now)
+            self._heard(event.shard, follower, host, now)
             if told is not None:
                 follower.beacon(event.epoch, event.offset, *told, now)
                 if self.wanted.beacons:
@@ -130,72 +124,81 @@ class Following:
             elif self.wanted.has_name(event.name):
                 follower.event(event, prev, now)
 
-    def answered(self, body: bytes, now: float) -> None:
-        """Take an answer to one of the questions."""
+    def answered(self, body: bytes, host: Host, now: float) -> None:
+        """Take this host's answer to one of the questions."""
         try:
             number, answer = decode_answer(body)
-            question = self._questions.get(number) if isinstance(number, int) else None
-            if question is None:
+            self._roster.answered(host, now)
+            asked = self._questions.whose(number)
+            if asked is None:
                 return  # answered before, when it had been asked twice
-            if question.follower is None:
-                self._count_shards(answer, now)
+            (follower,) = asked
+            if follower is None:
+                self._status(answer, now)
             elif isinstance(answer, Refused):
-                self._refused(question.follower, answer, now)
+                self._refused(follower, answer, host, now)
             else:
-                self._turn(question.follower, page_of(answer), now)
-            del self._questions[number]  # a broken answer is none: its question is repeated
+                self._turn(follower, page_of(answer), now)
+            self._questions.done(number)  # a broken answer is none: its question is repeated
         except WireVersionError as error:
             self._failed = error
         except WireError as error:
             self._complain(error)
 
-    def reconnected(self, now: float) -> None:
-        """The line to the publisher is a new one: messages, questions and answers may be lost."""
-        self._new_line = True
-        for question in self._questions.values():
-            question.repeat_at = now
+    def reconnected(self, host: Host, now: float) -> None:
+        """The line to this publisher is a new one: messages, questions and answers may be lost."""
+        self._tuned_in.discard(host)
+        self._questions.joined(host, now)
+
+    def lost(self, host: Host, now: float) -> None:
+        """The line to this host is gone, or it isn't of the cluster any more."""
+        self._questions.lost(host, now)
+        if self._several:
+            self._shards_at = now
+        if host not in self._roster.hosts:
+            self._last_states.pop(host, None)
 
     def failed(self, error: GwclusterError) -> None:
         """There is no way to the cluster any more, and there will be none."""
         self._failed = error
 
-    def stalled(self, now: float) -> None:
-        """Messages were not read for so long that the publisher may have dropped some."""
-        for each in self._followers.values():
-            each.doubt(now)
+    def stalled(self, host: Host, now: float) -> None:
+        """Messages were not read for so long that this publisher may have dropped some."""
+        for shard, each in self._followers.items():
+            if self._via.get(shard, host) == host:
+                each.doubt(now)
 
     # What is to be done
 
-    def questions(self, now: float) -> Iterator[bytes]:
-        """Iterate over what is to be sent now."""
-        for question in self._questions.values():
-            if question.repeat_at <= now:
-                question.wait_s = min(2 * question.wait_s, MAX_ANSWER_S)
-                question.repeat_at = now + question.wait_s
-                yield question.body
+    def questions(self, now: float) -> Iterator[Sending]:
+        """Iterate over what is to be sent now, and to whom."""
+        if self._roster.several and not self._several:
+            self._look_out(now)
+        for shard in self._silence.over(now):
+            self._followers[shard].doubt(now, anyway=True)
+            self._shards_at = now
+        yield from self._questions.repeats(now)
         if self._shards_at is not None and self._shards_at <= now:
             self._shards_at = now + SHARDS_S
-            number = next(self._numbers)
-            yield self._ask(number, None, encode_request("status", number), now)
+            number = self._questions.number()
+            yield from self._questions.ask(number, None, None, encode_request("status", number), now)
         if self.full or len(self._questions) >= MAX_ASKED:
             return
         asking = [(each.ask_at, shard) for shard, each in self._followers.items() if each.ask_at is not None]
         for ask_at, shard in sorted(asking)[: MAX_ASKED - len(self._questions)]:  # who has waited longest
             if ask_at <= now:
                 follower = self._followers[shard]
-                number = next(self._numbers)
+                number = self._questions.number()
                 body = encode_ask(follower.ask(), number, limit=PAGE_EVENTS, max_bytes=PAGE_BYTES)
-                yield self._ask(number, follower, body, now)
+                yield from self._questions.ask(number, follower, shard, body, now)
 
     @property
     def due(self) -> float | None:
         """When to look for `questions` again, monotonic seconds."""
-        moments = [question.repeat_at for question in self._questions.values()]
-        if self._shards_at is not None:
-            moments.append(self._shards_at)
+        moments = [self._questions.due, self._shards_at, self._silence.due]
         if not self.full and len(self._questions) < MAX_ASKED:
-            moments += [each.ask_at for each in self._followers.values() if each.ask_at is not None]
-        return min(moments, default=None)
+            moments += [each.ask_at for each in self._followers.values()]
+        return min((moment for moment in moments if moment is not None), default=None)
 
     @property
     def full(self) -> bool:
@@ -242,16 +245,32 @@ class Following:
             wall=self._wall,
             now=now,
         )
+        if self._several:
+            self._silence.heard(shard, now)
         return follower
+
+    def _look_out(self, now: float) -> None:
+        """Shards move between hosts: listen for each, and ask for hosts as long as this lasts."""
+        self._several = True
+        self._shards_at = now if self._shards_at is None else self._shards_at
+        for shard in self._followers:
+            self._silence.heard(shard, now)
+
+    def _heard(self, shard: int, follower: Follower, host: Host, now: float) -> None:
+        """Note who speaks for a shard."""
+        if self._several:
+            self._silence.heard(shard, now)
+        before = self._via.get(shard)
+        if before != host:
+            self._via[shard] = host
+            self._roster.speaks(shard, host)
+            if before is not None:  # it has moved, and the last words of the host before may be lost
+                follower.doubt(now)
 
     def _emit(self, event: Event | None, step: Step | None) -> None:
         self._ready.append((event, step))
         if event is not None:
             self._ready_bytes += len(event.payload)
-
-    def _ask(self, number: int, follower: Follower | None, body: bytes, now: float) -> bytes:
-        self._questions[number] = _Question(follower, body, now)
-        return body
 
     def _turn(self, follower: Follower, page: Page, now: float) -> None:
         came = [read_frames(frames) for frames in page.events]
@@ -259,30 +278,36 @@ class Following:
             page.epoch, came, page.holes, last=page.last, oldest=page.oldest, newest=page.newest, now=now
         )
 
-    def _refused(self, follower: Follower, refused: Refused, now: float) -> None:
+    def _refused(self, follower: Follower, refused: Refused, host: Host, now: float) -> None:
         if refused.code == Refusal.FORBIDDEN:
             self._failed = KeyRefused(refused.message)
         if refused.code == "bad_request":
             self._failed = FollowError(
                 f"the cluster refuses to replay shard {follower.shard}: {refused.message}"
             )
+        if refused.code in {"not_ready", "rate_limited"} and not refused.no_log:
+            self._roster.unwell(host, now)  # another may be able to
         follower.refused(refused, now)
 
-    def _count_shards(self, answer: dict[str, Any] | Refused, now: float) -> None:
+    def _status(self, answer: dict[str, Any] | Refused, now: float) -> None:
         if isinstance(answer, Refused) and answer.code == Refusal.FORBIDDEN:
             self._failed = KeyRefused(answer.message)
             return
         if isinstance(answer, Refused):
             self._complain(WireError(f"no status: {answer.code}, {answer.message}"))
             return
-        status = answer.get("status")
+        status: Any = answer.get("status")
         ids = status.get("ids") if isinstance(status, dict) else None
         if not isinstance(ids, list) or not all(isinstance(shard, int) and shard >= 0 for shard in ids):
             raise WireError("a status without the ids of the shards")
+        for error in self._roster.status(status, now):
+            self._complain(error)
         if not ids:  # a cluster that has just begun doesn't know yet
             self._shards_at = now + ANSWER_S
-        for shard in ids:
-            if shard not in self._followers:
+        elif self.wanted.shards is not None and not self._roster.several:
+            self._shards_at = None
+        for shard in sorted({*ids, *(shard for each in hosts_in(status)[0] for shard in each.shards)}):
+            if shard not in self._followers and self.wanted.has_shard(shard):
                 self._follow(shard, None, now)
 
     def _complain(self, error: WireError) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gwcluster.client.addresses import Addresses, find
+from gwcluster.client.host import Host
 from gwcluster.config import ConfigError
 
 FILE = """\
@@ -29,13 +30,13 @@ def test_the_file_says_where_and_its_token_need_not_be_there(
 ) -> None:
     monkeypatch.delenv("DISCORD_TOKEN", raising=False)
     file = written(tmp_path, "[tcp://127.0.0.1:7000, ipc:///run/gwcluster/events]")
-    assert find(file, None, None) == Addresses("tcp://127.0.0.1:7000", "tcp://127.0.0.1:5571")
+    assert find(file, None, None) == Addresses((Host("tcp://127.0.0.1:7000", "tcp://127.0.0.1:5571"),))
 
 
 def test_what_is_given_goes_before_the_file(tmp_path: Path) -> None:
     file = written(tmp_path, "tcp://127.0.0.1:7000")
-    assert find(file, None, "ipc:///x") == Addresses("tcp://127.0.0.1:7000", "ipc:///x")
-    assert find("not-there", "ipc:///e", "ipc:///r") == Addresses("ipc:///e", "ipc:///r")
+    assert find(file, None, "ipc:///x") == Addresses((Host("tcp://127.0.0.1:7000", "ipc:///x"),))
+    assert find("not-there", "ipc:///e", "ipc:///r") == Addresses((Host("ipc:///e", "ipc:///r"),))
 
 
 def test_without_either_the_call_says_what_it_needs() -> None:

@@ -11,13 +11,16 @@ from hypothesis import strategies as st
 
 from gwcluster.client.event import Event
 from gwcluster.client.following import Following
+from gwcluster.client.host import Host
 from gwcluster.client.place import Place, Step
+from gwcluster.client.roster import Roster
 from gwcluster.client.topics import Wanted
 from gwcluster.wire.codec import pack, unpack_map
 from gwcluster.wire.events import Header, encode_header, topic
 from gwcluster.wire.notices import BEACON, GAP, beacon
 
 SHARD = 3
+HOST = Host("ipc:///events", "ipc:///requests")
 NAMES = ("MESSAGE_CREATE", "TYPING_START", "GUILD_ROLE_UPDATE", "GWCLUSTER_SHARD_STATE")
 
 
@@ -110,7 +113,12 @@ class Bot:
 
     def start(self) -> None:
         self.following = Following(
-            self.wanted, dict(self.places), finished=self._finished, wall=lambda: 10_000.0, now=self.now
+            self.wanted,
+            dict(self.places),
+            roster=Roster([HOST], several=False, now=self.now),
+            finished=self._finished,
+            wall=lambda: 10_000.0,
+            now=self.now,
         )
 
     def restart(self) -> None:
@@ -149,17 +157,17 @@ class World:
         self.unanswered: list[bytes] = []
 
     def ask(self) -> None:
-        self.unanswered += self.bot.following.questions(self.bot.now)
+        self.unanswered += [body for _, body in self.bot.following.questions(self.bot.now)]
 
     def answer_all(self) -> None:
         self.ask()
         for body in self.unanswered:
-            self.bot.following.answered(self.shard.answer(body, self.page), self.bot.now)
+            self.bot.following.answered(self.shard.answer(body, self.page), HOST, self.bot.now)
         self.unanswered = []
 
     def deliver(self, count: int) -> None:
         for frames in self.on_the_way[:count]:
-            self.bot.following.received(frames, self.bot.now)
+            self.bot.following.received(frames, HOST, self.bot.now)
         del self.on_the_way[:count]
 
     def do(self, what: str, how: int) -> None:
@@ -192,10 +200,10 @@ class World:
             case "reconnect":
                 self.on_the_way.clear()
                 self.unanswered = []
-                self.bot.following.reconnected(self.bot.now)
+                self.bot.following.reconnected(HOST, self.bot.now)
             case "stall":
                 del self.on_the_way[: how % (len(self.on_the_way) + 1)]
-                self.bot.following.stalled(self.bot.now)
+                self.bot.following.stalled(HOST, self.bot.now)
             case "kill":
                 self.on_the_way.clear()
                 self.unanswered = []

@@ -11,6 +11,8 @@ import gwcluster
 from gwcluster.client.addresses import find
 from gwcluster.client.entry import FAILED, MISMATCHED, REFUSED, SUCCEEDED, Entry
 from gwcluster.client.following import Following
+from gwcluster.client.host import Host
+from gwcluster.client.roster import Roster
 from gwcluster.client.topics import Wanted
 from gwcluster.wire.refusals import Refusal
 from gwcluster.wire.requests import refused
@@ -100,10 +102,18 @@ def test_a_key_is_of_no_matter_to_a_cluster_that_asks_for_none(tmp_path: Path) -
 
 @pytest.mark.parametrize("shards", [None, [3]])
 def test_a_subscription_whose_questions_are_forbidden_ends(shards: list[int] | None) -> None:
-    following = Following(Wanted([], shards), {}, finished=lambda _: None, wall=lambda: 0.0, now=10_000.0)
-    (asked,) = (msgpack.unpackb(body) for body in following.questions(10_000.0))
+    host = Host(EVENTS, REQUESTS)
+    following = Following(
+        Wanted([], shards),
+        {},
+        roster=Roster([host], several=False, now=10_000.0),
+        finished=lambda _: None,
+        wall=lambda: 0.0,
+        now=10_000.0,
+    )
+    *_, asked = (msgpack.unpackb(body) for _, body in following.questions(10_000.0))
     assert asked["op"] == ("status" if shards is None else "replay")
-    following.answered(refused(asked["id"], Refusal.FORBIDDEN, "client x may send"), 10_000.0)
+    following.answered(refused(asked["id"], Refusal.FORBIDDEN, "client x may send"), host, 10_000.0)
     with pytest.raises(gwcluster.KeyRefused, match="client x may send"):
         following.next()
 

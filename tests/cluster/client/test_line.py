@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import zmq
 
-from gwcluster.client.line import Socket, monitored
+from gwcluster.client.sockets import Socket, monitored
 
 
 class Wary:

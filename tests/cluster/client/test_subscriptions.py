@@ -510,7 +510,7 @@ def test_who_talks_to_nobody_is_told_where_nobody_is(tmp_path: Path) -> None:
         gwcluster.connect(events=address, requests=address) as plain,
         pytest.raises(gwcluster.NoAnswer, match=said),
     ):
-        plain._ask("status", 0.2, {})
+        plain._requests.ask("status", 0.2, {})
 
 
 def test_no_thread_of_ours_is_started(small: SmallCluster) -> None:
