@@ -116,7 +116,7 @@ class Following:
                 self._emit(event, None)
         elif self.wanted.has_shard(event.shard):
             follower = self._followers.get(event.shard) or self._follow(event.shard, None, now)
-            self._heard(event.shard, follower, host, now)
+            self._heard(event.shard, host, now)
             if told is not None:
                 follower.beacon(event.epoch, event.offset, *told, now)
                 if self.wanted.beacons:
@@ -256,16 +256,13 @@ class Following:
         for shard in self._followers:
             self._silence.heard(shard, now)
 
-    def _heard(self, shard: int, follower: Follower, host: Host, now: float) -> None:
+    def _heard(self, shard: int, host: Host, now: float) -> None:
         """Note who speaks for a shard."""
         if self._several:
             self._silence.heard(shard, now)
-        before = self._via.get(shard)
-        if before != host:
-            self._via[shard] = host
+        if self._via.get(shard) != host:
+            self._via[shard] = host  # what the host before said last, the beacons of this one tell, too
             self._roster.speaks(shard, host)
-            if before is not None:  # it has moved, and the last words of the host before may be lost
-                follower.doubt(now)
 
     def _emit(self, event: Event | None, step: Step | None) -> None:
         self._ready.append((event, step))

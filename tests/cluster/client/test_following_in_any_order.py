@@ -20,7 +20,7 @@ from gwcluster.wire.events import Header, encode_header, topic
 from gwcluster.wire.notices import BEACON, GAP, beacon
 
 SHARD = 3
-HOST = Host("ipc:///events", "ipc:///requests")
+HOSTS = Host("ipc:///a/events", "ipc:///a/requests"), Host("ipc:///b/events", "ipc:///b/requests")
 NAMES = ("MESSAGE_CREATE", "TYPING_START", "GUILD_ROLE_UPDATE", "GWCLUSTER_SHARD_STATE")
 
 
@@ -102,7 +102,8 @@ class Shard:
 class Bot:
     """A subscriber with a cursor, and what it had."""
 
-    def __init__(self, names: tuple[str, ...], shards: list[int] | None) -> None:
+    def __init__(self, names: tuple[str, ...], shards: list[int] | None, hosts: tuple[Host, ...]) -> None:
+        self.hosts = hosts
         self.wanted = Wanted(names, shards)
         self.places: dict[int, Place] = {}
         self.had: list[Event] = []
@@ -115,7 +116,7 @@ class Bot:
         self.following = Following(
             self.wanted,
             dict(self.places),
-            roster=Roster([HOST], several=False, now=self.now),
+            roster=Roster(self.hosts, several=False, now=self.now),
             finished=self._finished,
             wall=lambda: 10_000.0,
             now=self.now,
@@ -123,7 +124,7 @@ class Bot:
 
     def restart(self) -> None:
         """It was killed, maybe in the middle of a handler, and starts again."""
-        self._killed_at_work = self._at_work
+        self._killed_at_work = self._at_work or self._killed_at_work  # killed again before it came
         self._at_work = None
         self.start()
 
@@ -149,44 +150,80 @@ class Bot:
 
 
 class World:
-    def __init__(self, names: tuple[str, ...], shards: list[int] | None, page: int) -> None:
+    """One shard, the hosts that run it in turn, and a bot.
+
+    Attributes:
+        on_the_way: what each host has published, and the bot hasn't read.
+        unanswered: what each was asked.
+    """
+
+    def __init__(self, names: tuple[str, ...], shards: list[int] | None, page: int, hosts: int) -> None:
         self.shard = Shard()
-        self.bot = Bot(names, shards)
+        self.hosts = HOSTS[:hosts]
+        self.bot = Bot(names, shards, self.hosts)
         self.page = page
-        self.on_the_way: list[list[bytes]] = []
-        self.unanswered: list[bytes] = []
+        self.owner = 0
+        self.last_words: list[list[bytes]] = []
+        self.on_the_way: dict[Host, list[list[bytes]]] = {host: [] for host in self.hosts}
+        self.unanswered: list[tuple[Host, bytes]] = []
+
+    @property
+    def from_owner(self) -> list[list[bytes]]:
+        return self.on_the_way[self.hosts[self.owner]]
 
     def ask(self) -> None:
-        self.unanswered += [body for _, body in self.bot.following.questions(self.bot.now)]
+        self.unanswered += self.bot.following.questions(self.bot.now)
 
     def answer_all(self) -> None:
         self.ask()
-        for body in self.unanswered:
-            self.bot.following.answered(self.shard.answer(body, self.page), HOST, self.bot.now)
+        for host, body in self.unanswered:
+            self.bot.following.answered(self.shard.answer(body, self.page), host, self.bot.now)
         self.unanswered = []
 
-    def deliver(self, count: int) -> None:
-        for frames in self.on_the_way[:count]:
-            self.bot.following.received(frames, HOST, self.bot.now)
-        del self.on_the_way[:count]
+    def deliver(self, count: int, host: Host) -> None:
+        for frames in self.on_the_way[host][:count]:
+            self.bot.following.received(frames, host, self.bot.now)
+        del self.on_the_way[host][:count]
+
+    def move(self) -> None:
+        """The other host runs the shard now; what this one has published last it may publish, too."""
+        self.last_words = [*self.from_owner[-1:], self.shard.beacon()]
+        self.owner = (self.owner + 1) % len(self.hosts)
 
     def do(self, what: str, how: int) -> None:
+        pipe = self.on_the_way[self.hosts[how % len(self.hosts)]]
         match what:
             case "publish" | "publish late":
                 lags = what == "publish late" or self.shard.written < len(self.shard.frames)
-                self.on_the_way.append(self.shard.publish(NAMES[how % len(NAMES)], lags=lags))
+                self.from_owner.append(self.shard.publish(NAMES[how % len(NAMES)], lags=lags))
             case "drop one":
-                if self.on_the_way:
-                    self.on_the_way.pop(how % len(self.on_the_way))
+                if pipe:
+                    pipe.pop(how % len(pipe))
             case "twice":
-                if self.on_the_way:
-                    self.on_the_way.append(self.on_the_way[how % len(self.on_the_way)])
+                if pipe:
+                    pipe.append(pipe[how % len(pipe)])
             case "write":
                 self.shard.written = len(self.shard.frames)
             case "beacon":
-                self.on_the_way.append(self.shard.beacon())
+                self.from_owner.append(self.shard.beacon())
             case "deliver":
-                self.deliver(how)
+                self.deliver(how, self.hosts[self.owner])
+            case "deliver others":
+                self.deliver(how, self.hosts[self.owner - 1])
+            case "move":
+                self.move()
+            case "last words of who was fenced":
+                self.on_the_way[self.hosts[self.owner - 1]] += self.last_words
+            case "the same from the new owner":
+                self.from_owner.extend(self.last_words)
+            case "lose a host":
+                self.bot.following.lost(self.hosts[how % len(self.hosts)], self.bot.now)
+                self.unanswered = [
+                    (host, body)
+                    for host, body in self.unanswered
+                    if host != self.hosts[how % len(self.hosts)]
+                ]
+                pipe.clear()
             case "take":
                 self.bot.take(how)
             case "answer":
@@ -198,28 +235,34 @@ class World:
             case "wait":
                 self.bot.now += how / 4
             case "reconnect":
-                self.on_the_way.clear()
+                pipe.clear()
                 self.unanswered = []
-                self.bot.following.reconnected(HOST, self.bot.now)
+                self.bot.following.reconnected(self.hosts[how % len(self.hosts)], self.bot.now)
             case "stall":
-                del self.on_the_way[: how % (len(self.on_the_way) + 1)]
-                self.bot.following.stalled(HOST, self.bot.now)
+                del pipe[: how % (len(pipe) + 1)]
+                self.bot.following.stalled(self.hosts[how % len(self.hosts)], self.bot.now)
             case "kill":
-                self.on_the_way.clear()
+                self.lose_all()
                 self.unanswered = []
                 self.bot.restart()
             case "expire":
                 self.shard.expire(how)
             case "begin anew":
-                self.on_the_way.clear()
+                self.lose_all()
+                self.last_words = []
                 self.shard.begin_anew()
+
+    def lose_all(self) -> None:
+        for pipe in self.on_the_way.values():
+            pipe.clear()
 
     def calm(self) -> None:
         """Nothing more goes wrong: beacons come, questions are answered, and the bot takes all."""
         self.shard.written = len(self.shard.frames)
         for _ in range(60):
-            self.on_the_way.append(self.shard.beacon())
-            self.deliver(len(self.on_the_way))
+            self.from_owner.append(self.shard.beacon())
+            for host, pipe in self.on_the_way.items():
+                self.deliver(len(pipe), host)
             self.answer_all()
             self.bot.take(1000)
             self.bot.now += 2.0
@@ -230,14 +273,18 @@ USUAL = ("publish", "deliver", "answer", "take")
 ALWAYS = (*USUAL * 3, "drop one", "drop one", "twice", "beacon", "ask", "lose answers", "wait")
 HARMLESS = (*ALWAYS, "publish late", "write", "reconnect", "stall", "kill")
 HARMFUL = (*HARMLESS, "expire", "begin anew")
+MOVES = (
+    *(*HARMLESS, "deliver others", "deliver others", "move", "move", "lose a host"),
+    *("last words of who was fenced", "the same from the new owner"),
+)
 
 
 def orders(kinds: tuple[str, ...]) -> st.SearchStrategy[list[tuple[str, int]]]:
     return st.lists(st.tuples(st.sampled_from(kinds), st.integers(0, 12)), max_size=80)
 
 
-def played(steps: list[tuple[str, int]], names: tuple[str, ...], page: int) -> World:
-    world = World(names, [SHARD], page)
+def played(steps: list[tuple[str, int]], names: tuple[str, ...], page: int, hosts: int = 1) -> World:
+    world = World(names, [SHARD], page, hosts)
     # Its place is known before the first event: from there on everything counts.
     world.answer_all()
     world.bot.take(1)
@@ -267,10 +314,23 @@ def wanted_of(world: World) -> set[tuple[str, int]]:
 @pytest.mark.parametrize("names", [(), ("TYPING_START",), ("TYPING_START", "GUILD_ROLE_UPDATE")])
 @settings(max_examples=400, deadline=None)
 @given(steps=orders(HARMLESS), page=st.integers(1, 5))
+@example(steps=[("publish", 0), ("deliver", 1), ("take", 1), ("kill", 0), ("kill", 0)], page=1)
 def test_everything_comes_once_and_in_order_whatever_is_lost_on_the_way(
     names: tuple[str, ...], steps: list[tuple[str, int]], page: int
 ) -> None:
     world = played(steps, names, page)
+    check_once_and_in_order(world)
+    assert [event for event in world.bot.had if event.name == GAP] == []
+    assert {(event.epoch, event.offset) for event in world.bot.had} == wanted_of(world)
+
+
+@pytest.mark.parametrize("names", [(), ("TYPING_START",), ("TYPING_START", "GUILD_ROLE_UPDATE")])
+@settings(max_examples=400, deadline=None)
+@given(steps=orders(MOVES), page=st.integers(1, 5))
+def test_everything_comes_once_and_in_order_wherever_the_shard_moves(
+    names: tuple[str, ...], steps: list[tuple[str, int]], page: int
+) -> None:
+    world = played(steps, names, page, hosts=2)
     check_once_and_in_order(world)
     assert [event for event in world.bot.had if event.name == GAP] == []
     assert {(event.epoch, event.offset) for event in world.bot.had} == wanted_of(world)

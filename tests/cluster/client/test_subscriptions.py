@@ -9,69 +9,22 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 import zmq
 
 import gwcluster
-from gwcluster.client import BlockingSubscription, Event, Subscription
+from gwcluster.client import Event, Subscription
 from gwcluster.errors import WireVersionError
 from gwcluster.wire.codec import pack, unpack_map
 from gwcluster.wire.control import CommandDone
 from gwcluster.wire.events import topic
 from support.cluster import until
+from support.readers import QUIET_S, SECONDS, Kind, connected, offsets, settled
 from support.small_cluster import SmallCluster
 
-SECONDS = 20.0
-"""Until what must come has come; never waited for when all is well."""
-
-QUIET_S = 0.15
 MESSAGE, TYPING, RARE = "MESSAGE_CREATE", "TYPING_START", "GUILD_ROLE_UPDATE"
-
-
-class Reader(Protocol):
-    """A subscription as these tests read it, whichever kind it is."""
-
-    def next(self, seconds: float = SECONDS) -> Event | None:
-        """Return the next event, None if there is none in time."""
-
-    def close(self) -> None:
-        """Close the subscription."""
-
-
-class Kind(Protocol):
-    """Opens subscriptions of one kind."""
-
-    def subscribe(self, *names: str, **given: Any) -> Reader:
-        """Subscribe; all are closed at the end."""
-
-
-class _Blocking:
-    def __init__(self, subscription: BlockingSubscription) -> None:
-        self._subscription = subscription
-        self.close = subscription.close
-
-    def next(self, seconds: float = SECONDS) -> Event | None:
-        return self._subscription.poll(seconds)
-
-
-class _Aio:
-    """Between two calls the loop stands still, as it does while a handler computes."""
-
-    def __init__(self, runner: asyncio.Runner, subscription: Subscription) -> None:
-        self._runner = runner
-        self._subscription = subscription
-        self.close = subscription.close
-
-    def next(self, seconds: float = SECONDS) -> Event | None:
-        async def come() -> Event | None:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    return await anext(self._subscription)
-            return None
-
-        return self._runner.run(come())
 
 
 @pytest.fixture
@@ -82,57 +35,8 @@ def small(tmp_path: Path) -> Iterator[SmallCluster]:
 
 @pytest.fixture(params=["asyncio", "blocking"])
 def kind(request: pytest.FixtureRequest, small: SmallCluster) -> Iterator[Kind]:
-    with connected(request.param, small) as one:
+    with connected(request.param, small.connect) as one:
         yield one
-
-
-@contextlib.contextmanager
-def connected(which: str, small: SmallCluster) -> Iterator[Kind]:
-    if which == "blocking":
-        with small.connect() as cluster:
-
-            class Plain:
-                def subscribe(self, *names: str, **given: Any) -> Reader:
-                    return _Blocking(cluster.subscribe(*names, **given))
-
-            yield Plain()
-        return
-    with asyncio.Runner() as runner:
-        connection = small.connect()
-        asynchronous = runner.run(connection.__aenter__())
-
-        class Aio:
-            def subscribe(self, *names: str, **given: Any) -> Reader:
-                async def subscribed() -> Subscription:
-                    return asynchronous.subscribe(*names, **given)
-
-                return _Aio(runner, runner.run(subscribed()))
-
-        yield Aio()
-        runner.run(connection.__aexit__(None, None, None))
-
-
-def settled(small: SmallCluster, kind: Kind, *names: str, shard: int = 0, **given: Any) -> Reader:
-    """Subscribe and return when events arrive: what is published from now on is expected to come."""
-    reader = kind.subscribe(*names, **given)
-    mark = "GWCLUSTER_SHARD_STATE"
-
-    def heard() -> bool:
-        small.publish(mark, shard=shard)
-        return reader.next(0.05) is not None
-
-    until(heard, "a first event")
-    end = small.writers[shard].next_offset
-    small.publish(mark, shard=shard)
-    while (event := reader.next()) is not None and event.offset < end:
-        pass
-    return reader
-
-
-def offsets(reader: Reader, count: int) -> list[tuple[str, int]]:
-    """Return name and offset of the next `count` events."""
-    found = [reader.next() for _ in range(count)]
-    return [(event.name, event.offset) for event in found if event is not None]
 
 
 def test_events_of_the_wanted_names_come_with_all_that_is_known_of_them(
@@ -222,7 +126,7 @@ def test_a_slow_subscriber_loses_its_messages_and_gets_them_all_the_same(tmp_pat
         (tmp_path / which).mkdir()
         with (
             SmallCluster(tmp_path / which, high_water_mark=10, retention=64 << 20) as small,
-            connected(which, small) as kind,
+            connected(which, small.connect) as kind,
         ):
             reader = settled(small, kind, MESSAGE)
             data = "x" * 4_000
