@@ -192,7 +192,7 @@ class SmallHosts:
             "name": "small",
             "shards": self.shards,
             "ids": list(range(self.shards)),
-            "hosts": list(self.entries(names)),
+            "hosts": {"hosts": list(self.entries(names))},
         }
 
     def entries(self, names: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
@@ -202,8 +202,7 @@ class SmallHosts:
             shards = [shard for shard, owner in self.owners.items() if owner == name]
             yield {
                 "name": name,
-                "events": [host.events],
-                "requests": [host.requests],
+                "addresses": {"events": [host.events], "requests": [host.requests], "http": None},
                 "shards": shards,
                 "draining": False,
             }

@@ -6,7 +6,8 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from gwcluster.client import BlockingCluster, connect
+from gwcluster.client import BlockingCluster, Connection
+from gwcluster.client.addresses import find
 from gwcluster.errors import GwclusterError
 
 
@@ -18,8 +19,10 @@ class AskError(GwclusterError):
 def asking(file: Path) -> Iterator[BlockingCluster]:
     """Connect with the running cluster that a file describes; its token need not be at hand.
 
+    Of several hosts it is the one of this machine.
+
     Raises:
         gwcluster.config.ConfigError: the file can't be used.
     """
-    with connect(file) as cluster:
+    with Connection(find(file, None, None, here=True)) as cluster:
         yield cluster

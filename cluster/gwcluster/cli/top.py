@@ -20,7 +20,8 @@ from gwcluster.cli.chosen import ORDERS, Shard, chosen
 from gwcluster.cli.shard_table import grid, headline, table
 from gwcluster.cli.status import filters
 from gwcluster.cli.terminal import keys, signals
-from gwcluster.client import Cluster, connect
+from gwcluster.client import Cluster, Connection
+from gwcluster.client.addresses import find
 from gwcluster.errors import GwclusterError
 
 EVERY_S: Final = 2.0
@@ -116,7 +117,7 @@ def _fitting(shards: Sequence[Shard], now: float, room: int, width: int) -> list
 
 async def _run(file: Path, shown: Shown) -> None:
     console = Console(highlight=False)
-    async with connect(file) as cluster:
+    async with Connection(find(file, None, None, here=True)) as cluster:
         with (
             signals(shown.end, shown.changed.set),
             keys(shown.pressed),

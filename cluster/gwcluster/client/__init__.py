@@ -14,7 +14,6 @@ from gwcluster.client.event import Event
 from gwcluster.client.following import FollowError
 from gwcluster.client.keys import Curve, KeyRefused
 from gwcluster.client.refused import DrainRefused, NoAnswer, RestartRefused, SendRefused
-from gwcluster.client.search import HostsExtraMissing
 from gwcluster.curve.key_files import KeyFileError
 
 __all__ = [
@@ -26,7 +25,6 @@ __all__ = [
     "DrainRefused",
     "Event",
     "FollowError",
-    "HostsExtraMissing",
     "KeyFileError",
     "KeyRefused",
     "NoAnswer",
@@ -104,7 +102,6 @@ def connect(
     Raises:
         TypeError: neither a file nor both addresses.
         ValueError: one of them is no address, or a host has only one.
-        HostsExtraMissing: the file has several hosts, and nats-py isn't installed: its message says how.
         gwcluster.config.ConfigError: the file can't be used; print it.
         KeyFileError: a file of keys can't be used; correct it.
         KeyRefused: the cluster asks for keys, and none were given.

@@ -24,11 +24,13 @@ class Addresses:
         hosts: those that are known; none, where `search` has to find them.
         curve: the keys that open their sockets.
         search: finds the hosts of a cluster that has several; None: those that are known tell of others.
+        alone: ask these hosts and no others.
     """
 
     hosts: tuple[Host, ...]
     curve: Curve | None = None
     search: Search | None = None
+    alone: bool = False
 
 
 def find(
@@ -38,6 +40,7 @@ def find(
     curve: Curve | None = None,
     *,
     key: Path | None = None,
+    here: bool = False,
 ) -> Addresses:
     """Return a cluster's addresses; what is given goes before what the file says.
 
@@ -46,11 +49,11 @@ def find(
     Args:
         events, requests: of one host, or lists of the same length, with each host's at the same place.
         key: file of this program's secret key, if the file says that the cluster asks for one.
+        here: of several hosts, the one of this machine alone.
 
     Raises:
         TypeError: neither a file nor both addresses were given.
         ValueError: one of them is no address, or one list is longer.
-        HostsExtraMissing: the file has several hosts, and nats-py isn't installed.
         gwcluster.config.ConfigError: the file can't be used; print it.
         KeyFileError, KeyRefused: the cluster asks for keys, and there are none that can be used.
     """
@@ -65,14 +68,14 @@ def find(
     config = load(Path(file), environ=os.environ, client=True)
     if curve is None and config.security.curve is not None:
         curve = own_keys(key, config.security.curve.secret_key_file)
-    if (several := getattr(config, "hosts", None)) is not None:
+    if not here and (several := getattr(config, "hosts", None)) is not None:
         if events is not None or requests is not None:
             raise TypeError("a cluster of several hosts needs both events= and requests=, or neither")
-        return Addresses((), curve, NatsSearch(config.name, several.nats))
+        return Addresses((), curve, NatsSearch(config.name, several.login))
     host = _hosts(
         events or _reachable(config.events.bind[0]), requests or _reachable(config.requests.bind[0])
     )
-    return Addresses(host, curve)
+    return Addresses(host, curve, alone=here)
 
 
 async def known_hosts(addresses: Addresses) -> tuple[Host, ...]:

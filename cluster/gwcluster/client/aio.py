@@ -20,6 +20,7 @@ from gwcluster.client.refused import (
     ANSWER_S,
     SEND_S,
     command_fields,
+    drain_fields,
     drained,
     restart_fields,
     restarted,
@@ -127,7 +128,9 @@ class Cluster:
     def __init__(self, addresses: Addresses) -> None:
         self._addresses = addresses
         self._context: zmq.Context[Socket] = zmq.Context(1)
-        self._roster = Roster(addresses.hosts, several=addresses.search is not None, now=time.monotonic())
+        self._roster = Roster(
+            addresses.hosts, several=addresses.search is not None, alone=addresses.alone, now=time.monotonic()
+        )
         self._searching: asyncio.Task[None] | None = None
         self._requests = Requests(self._context, addresses.curve, self._roster, self._seek)
         self._subscriptions: list[Subscription] = []
@@ -214,10 +217,11 @@ class Cluster:
         Each session is resumed where it goes: no identify. `status` tells how far it is.
 
         Raises:
+            ValueError: this is a connection with several hosts; give `connect` the addresses of one.
             DrainRefused: nothing is handed on; the message says why.
             NoAnswer: nobody knows whether anything is.
         """
-        drained(await self._requests.ask("drain", ANSWER_S, {}))
+        drained(await self._requests.ask("drain", ANSWER_S, drain_fields(self._roster.given)))
 
     def close(self) -> None:
         """Close every subscription and socket."""

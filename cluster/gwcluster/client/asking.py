@@ -14,7 +14,7 @@ ANOTHER_S: Final = 2.0
 RETRY_S: Final = 0.5
 """How often to look whether it is another's turn, or hosts have to be looked for."""
 
-ONCE: Final = frozenset({"send", "restart"})
+ONCE: Final = frozenset({"send", "restart", "drain"})
 """What may have been done though no answer came."""
 
 
@@ -48,7 +48,7 @@ class Asking:
             if not roster.several or self.op in ONCE or now < self._next_at:
                 return None
             roster.unwell(self.host, now)
-        host = roster.pick(self._shard, now, up)
+        host = roster.given[0] if self.op == "drain" else roster.pick(self._shard, now, up)
         if host is None or (roster.several and host not in up):
             return None
         self.host = host

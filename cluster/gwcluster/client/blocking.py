@@ -24,6 +24,7 @@ from gwcluster.client.refused import (
     ANSWER_S,
     SEND_S,
     command_fields,
+    drain_fields,
     drained,
     restart_fields,
     restarted,
@@ -115,7 +116,9 @@ class BlockingCluster:
         self._search = addresses.search
         self._curve = addresses.curve
         self._context: zmq.Context[Socket] = zmq.Context(1)
-        self._roster = Roster(addresses.hosts, several=addresses.search is not None, now=time.monotonic())
+        self._roster = Roster(
+            addresses.hosts, several=addresses.search is not None, alone=addresses.alone, now=time.monotonic()
+        )
         self._requests = Requests(self._context, addresses.curve, self._roster, self._seek)
         self._subscriptions: list[BlockingSubscription] = []
 
@@ -158,7 +161,7 @@ class BlockingCluster:
 
     def drain(self) -> None:
         """Have a host's shards handed to others; see `aio.Cluster.drain`."""
-        drained(self._requests.ask("drain", ANSWER_S, {}))
+        drained(self._requests.ask("drain", ANSWER_S, drain_fields(self._roster.given)))
 
     def close(self) -> None:
         """Close every subscription and socket."""

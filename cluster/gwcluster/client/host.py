@@ -72,7 +72,8 @@ def told_by(entry: object) -> Told:
 
 def hosts_in(status: Mapping[str, Any]) -> tuple[list[Told], list[WireError]]:
     """Return the hosts that a status tells of, and what is wrong with others; of a single host, none."""
-    entries = status.get("hosts")
+    hosts = status.get("hosts")
+    entries = hosts.get("hosts") if isinstance(hosts, dict) else None
     told: list[Told] = []
     errors: list[WireError] = []
     for entry in entries[:MAX_HOSTS] if isinstance(entries, list) else []:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from gwcluster.client.host import Host
 from gwcluster.client.keys import KeyRefused
 from gwcluster.errors import GwclusterError, WireError
 from gwcluster.wire.refusals import Refusal
@@ -104,6 +106,19 @@ def restarted(answer: dict[str, Any] | Refused) -> None:
         raise RestartRefused(answer.code, answer.message)
 
 
+def drain_fields(given: Sequence[Host]) -> dict[str, Any]:
+    """Return the keys of a `drain` request.
+
+    Raises:
+        ValueError: it isn't clear which host is to be drained.
+    """
+    if len(given) != 1:
+        raise ValueError(
+            "drain() needs a connection with one host, by its addresses as events= and requests="
+        )
+    return {}
+
+
 def drained(answer: dict[str, Any] | Refused) -> None:
     """Take the answer to `drain`.
 
@@ -139,6 +154,6 @@ def silent(address: str, seconds: float, hint: str = "") -> NoAnswer:
 
 def hung_up(op: str) -> SendRefused | NoAnswer:
     """Return the error of a connection that was lost before the answer to what can't be asked twice came."""
-    if op == "restart":
-        return NoAnswer("the connection to the cluster was lost: it may restart this or not")
+    if op in {"restart", "drain"}:
+        return NoAnswer(f"the connection to the cluster was lost: it may {op} this or not")
     return SendRefused("not_ready", "the connection to the cluster was lost: Discord may have this or not")

@@ -47,20 +47,25 @@ class Roster:
     Args:
         given: hosts that one stays connected with, whatever is told.
         several: there may be others than the one that is given.
+        alone: others are of no interest.
         now: monotonic seconds.
 
     Attributes:
+        given: as they were given.
         hosts: those to be connected with; another tuple whenever they change.
         several: whether the cluster has hosts that come and go.
         count: shard count of the bot; None: not told yet.
     """
 
-    def __init__(self, given: Sequence[Host], *, several: bool, now: float) -> None:
+    def __init__(
+        self, given: Sequence[Host], *, several: bool = False, alone: bool = False, now: float
+    ) -> None:
         self.hosts = tuple(dict.fromkeys(given))
         self.several = several or len(self.hosts) > 1
         self.count: int | None = None
         self._status_at: float | None = None
-        self._given = frozenset(given)
+        self.given = self.hosts
+        self._alone = alone
         self._known = {host: _Known() for host in self.hosts}
         self._owners: dict[int, Host] = {}
         self._asked = 0
@@ -72,7 +77,7 @@ class Roster:
     def told(self, hosts: Iterable[Told], now: float) -> None:
         """Take the hosts that there are, as one of them or their list says; none at all says nothing."""
         said = {each.host: each.shards for each in hosts}
-        if not said:
+        if not said or self._alone:
             return
         self.several = True
         for host, shards in said.items():
@@ -81,7 +86,7 @@ class Roster:
             for shard in shards:
                 self._owners[shard] = host
         for host, known in self._known.items():
-            if host not in said and host not in self._given and known.leave_at is None:
+            if host not in said and host not in self.given and known.leave_at is None:
                 known.leave_at = now + GRACE_S
         self._list()
 

@@ -7,14 +7,13 @@ from it, so this needs no connection that lasts, and no thread.
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 from gwcluster.client.host import MAX_HOSTS, Told, told_by
-from gwcluster.errors import GwclusterError, WireError
+from gwcluster.errors import WireError
 
 SEARCH_S: Final = 5.0
 """How long one look may take."""
@@ -25,10 +24,6 @@ _MAX_ENTRY_BYTES: Final = 1 << 20
 _log = logging.getLogger("gwcluster")
 
 
-class HostsExtraMissing(GwclusterError):  # noqa: N818 - the name that callers read is what happened
-    """The cluster has several hosts, and what finds them isn't installed; the message says how to get it."""
-
-
 class Search(Protocol):
     """Finds the hosts that there are."""
 
@@ -36,29 +31,28 @@ class Search(Protocol):
         """Return them; none, where that can't be known now. Never takes longer than `SEARCH_S`."""
 
 
+class Login(Protocol):
+    """How to get into NATS."""
+
+    @property
+    def servers(self) -> Sequence[str]:
+        """Their addresses."""
+
+    def options(self) -> dict[str, Any]:
+        """Return arguments for `nats.connect`. Raises OSError."""
+
+
 class NatsSearch:
-    """The bucket in which each host of a cluster keeps its entry.
+    """The bucket in which each host of a cluster keeps its entry. Only `found` imports nats-py.
 
     Args:
         cluster: its name.
-        servers: URLs of NATS servers.
-        options: further arguments of `nats.connect`, such as credentials.
-
-    Raises:
-        HostsExtraMissing: nats-py isn't installed.
+        login: where NATS is.
     """
 
-    def __init__(
-        self, cluster: str, servers: Sequence[str], options: Mapping[str, Any] | None = None
-    ) -> None:
-        if importlib.util.find_spec("nats") is None:
-            raise HostsExtraMissing(
-                f"the cluster {cluster} has several hosts; to find them, nats-py is needed: "
-                "pip install 'gwcluster[hosts]', or name the addresses of its hosts as events= and requests="
-            )
+    def __init__(self, cluster: str, login: Login) -> None:
         self._bucket = f"gwcluster-{cluster}-hosts"
-        self._servers = list(servers)
-        self._options = dict(options or {})
+        self._login = login
         self._bad = 0
 
     async def found(self) -> list[Told]:
@@ -69,7 +63,7 @@ class NatsSearch:
             async with asyncio.timeout(SEARCH_S):
                 entries = await self._entries()
         except (OSError, TimeoutError, nats.errors.Error) as error:
-            self._complain(f"can't read {self._bucket} at {', '.join(self._servers)}: {_said(error)}")
+            self._complain(f"can't read {self._bucket} at {', '.join(self._login.servers)}: {_said(error)}")
             return []
         told = []
         for name, value in entries:
@@ -80,22 +74,22 @@ class NatsSearch:
         return told
 
     async def _entries(self) -> list[tuple[str, bytes]]:
-        import nats
+        from nats.aio.client import Client
 
         async def quiet(_: Exception) -> None:
             """What matters comes as an exception, too."""
 
-        client = await nats.connect(
-            self._servers,
-            allow_reconnect=False,
-            connect_timeout=_CONNECT_S,
-            max_reconnect_attempts=1,  # else it tries a server that is away sixty times
-            reconnect_time_wait=0,
-            error_cb=quiet,
-            name="gwcluster client",
-            **self._options,
-        )
+        client = Client()
         try:
+            await client.connect(
+                **self._login.options(),
+                allow_reconnect=False,
+                connect_timeout=_CONNECT_S,
+                max_reconnect_attempts=1,  # else it tries a server that is away sixty times
+                reconnect_time_wait=0,
+                error_cb=quiet,
+                name="gwcluster client",
+            )
             bucket = await client.jetstream(timeout=_CONNECT_S).key_value(self._bucket)
             watcher = await bucket.watchall(ignore_deletes=True)
             entries: list[tuple[str, bytes]] = []

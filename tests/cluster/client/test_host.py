@@ -42,7 +42,8 @@ def test_what_is_no_entry_is_refused(entry: object) -> None:
 
 def test_a_status_of_one_host_tells_of_none_and_a_broken_entry_spoils_no_other() -> None:
     assert hosts_in({"ids": [0]}) == ([], [])
-    assert hosts_in({"hosts": "all"}) == ([], [])
-    told, errors = hosts_in({"hosts": [{}, ENTRY, 7]})
+    assert hosts_in({"hosts": None}) == ([], [])
+    assert hosts_in({"hosts": {"hosts": "all"}}) == ([], [])
+    told, errors = hosts_in({"hosts": {"hosts": [{}, ENTRY, 7]}})
     assert (told, len(errors)) == ([TOLD], 2)
-    assert len(hosts_in({"hosts": [ENTRY] * 300})[0]) == 256
+    assert len(hosts_in({"hosts": {"hosts": [ENTRY] * 300}})[0]) == 256
