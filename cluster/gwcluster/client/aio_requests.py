@@ -127,8 +127,9 @@ class Requests:
 
     def _hung_up(self, host: Host, now: float) -> None:
         """Have asked again what may be asked twice."""
+        self._roster.lost(host, now)
         for waiting in self._waiting.values():
-            if waiting.asking.lost(host, now) and not waiting.answer.done():
+            if waiting.asking.lost(host) and not waiting.answer.done():
                 waiting.answer.set_exception(hung_up(waiting.asking.op))
 
     def _answered(self, body: bytes) -> None:

@@ -55,12 +55,10 @@ class Asking:
         self._next_at = now + ANOTHER_S
         return host
 
-    def lost(self, host: Host, now: float) -> bool:
+    def lost(self, host: Host) -> bool:
         """Take it that the connection to this host was lost; say whether nobody knows the question's fate."""
         if self.host != host:
             return False
-        if self._roster.several:
-            self._roster.unwell(host, now)
         if self.op in ONCE:
             return True
         self.host = None

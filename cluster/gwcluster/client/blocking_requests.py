@@ -96,7 +96,8 @@ class Requests:
                     if answered == number:  # else it came too late for an earlier question
                         found = answer
                 case Lost(host):
-                    if asking.lost(host, now) and found is None:
+                    self._roster.lost(host, now)
+                    if asking.lost(host) and found is None:
                         raise hung_up(asking.op)
                 case KeyRefused():
                     self._refused = news

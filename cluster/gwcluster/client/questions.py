@@ -94,9 +94,9 @@ class Questions(Generic[Whose]):
     def lost(self, host: Host, now: float) -> None:
         """The connection is lost: others are asked, if there are any."""
         self._up.discard(host)
+        self._roster.lost(host, now)
         if all(each == host for each in self._roster.hosts):
             return
-        self._roster.unwell(host, now)
         for question in self._asked.values():
             if question.host == host:
                 question.repeat_at, question.blames = now, False

@@ -69,7 +69,7 @@ class Roster:
         self._known = {host: _Known() for host in self.hosts}
         self._owners: dict[int, Host] = {}
         self._asked = 0
-        self._heard_at = now
+        self._begun_at = now
         self._seek_at, self._seek_wait_s = _NEVER, SEEK_S
 
     # What is heard
@@ -101,7 +101,6 @@ class Roster:
 
     def heard(self, host: Host, now: float) -> None:
         """Something came from this host."""
-        self._heard_at = now
         self._seek_wait_s = SEEK_S
         if (known := self._known.get(host)) is not None:
             known.heard_at = now
@@ -112,8 +111,15 @@ class Roster:
         if (known := self._known.get(host)) is not None:
             known.unwell_until = _NEVER
 
+    def lost(self, host: Host, now: float) -> None:
+        """The connection to it was lost."""
+        self.unwell(host, now)
+        if (known := self._known.get(host)) is not None:
+            known.heard_at = _NEVER
+            self._begun_at = _NEVER
+
     def unwell(self, host: Host, now: float) -> None:
-        """It owes an answer, or the connection to it was lost."""
+        """It owes an answer."""
         if (known := self._known.get(host)) is not None:
             known.unwell_until = now + UNWELL_S
 
@@ -138,7 +144,7 @@ class Roster:
     def pick(self, shard: int | None, now: float, up: Collection[Host]) -> Host | None:
         """Return whom to ask about this shard, None if nobody is known.
 
-        One that is well before others, then one that is connected, the owner, who was asked longest ago.
+        One that is connected before others, then one that is well, the owner, who was asked longest ago.
 
         Args:
             up: those with whom there is a connection.
@@ -146,7 +152,7 @@ class Roster:
 
         def worth(host: Host) -> tuple[bool, bool, bool, int]:
             known = self._known[host]
-            return now < known.unwell_until, host not in up, host != owner, known.asked
+            return host not in up, now < known.unwell_until, host != owner, known.asked
 
         owner = None if shard is None else self._owners.get(shard)
         host = min(self._known, key=worth, default=None)
@@ -162,7 +168,8 @@ class Roster:
 
     def seek(self, now: float) -> bool:
         """Say whether to look now where hosts are listed: nobody says a word any more."""
-        if self.hosts and now - self._heard_at < FORLORN_S:
+        heard_at = max([self._begun_at, *(known.heard_at for known in self._known.values())])
+        if self.hosts and now - heard_at < FORLORN_S:
             return False
         if now < self._seek_at:
             return False

@@ -104,8 +104,8 @@ def test_a_command_is_asked_once_whatever_happens() -> None:
     asking = Asking("send", {"shard": 7}, roster)
     assert asking.turn({A, B}, NOW) == B
     assert asking.turn({A, B}, NOW + 60) is None
-    assert not asking.lost(A, NOW)
-    assert asking.lost(B, NOW)
+    assert not asking.lost(A)
+    assert asking.lost(B)
 
 
 def test_a_status_is_asked_of_the_next_host_after_two_seconds_or_a_hang_up() -> None:
@@ -117,7 +117,7 @@ def test_a_status_is_asked_of_the_next_host_after_two_seconds_or_a_hang_up() -> 
     second = asking.turn({A, B}, NOW + 2)
     assert {first, second} == {A, B}
     assert second is not None
-    assert not asking.lost(second, NOW + 2)
+    assert not asking.lost(second)
     assert asking.turn({first}, NOW + 2) == first
 
 

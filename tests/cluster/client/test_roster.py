@@ -106,6 +106,17 @@ def test_who_has_hosts_that_speak_looks_for_none() -> None:
     assert roster.seek(NOW + 99 + 5)
 
 
+def test_when_the_last_host_is_lost_they_are_looked_for_at_once() -> None:
+    roster = Roster([], several=True, now=NOW)
+    roster.told(told(A, B), NOW)
+    roster.heard(A, NOW)
+    roster.heard(B, NOW)
+    roster.lost(A, NOW + 1)
+    assert not roster.seek(NOW + 1)
+    roster.lost(B, NOW + 1)
+    assert roster.seek(NOW + 1)
+
+
 def test_who_only_asks_asks_for_hosts_once_and_again_where_they_come_and_go() -> None:
     roster = Roster([A], several=False, now=NOW)
     assert roster.is_stale(NOW)
