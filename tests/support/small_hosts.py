@@ -7,7 +7,7 @@ import itertools
 import json
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from gwcluster.supervise.commands import Commands
 from gwcluster.wire.control import Command, CommandDone, Message
 from gwcluster.wire.events import Header, encode_header, topic
 from gwcluster.wire.notices import BEACON, beacon
+from gwcluster.wire.requests import Replay
 
 AT = 10_000.0
 
@@ -35,6 +36,8 @@ class SmallHost:
         sent: what was to be sent to Discord: shard, opcode.
         answers: commands; else it takes them and is silent.
         asked: statuses that it was asked for.
+        reads: replays; else it takes them and is silent.
+        unread: replays that it has taken so.
     """
 
     def __init__(self, hosts: SmallHosts, name: str) -> None:
@@ -45,6 +48,8 @@ class SmallHost:
         self.sent: list[tuple[int, int]] = []
         self.answers = True
         self.asked = 0
+        self.reads = True
+        self.unread = 0
         self._hosts = hosts
         self.pub = hosts.context.socket(zmq.PUB)
         self.pub.sndhwm = 0
@@ -64,7 +69,7 @@ class SmallHost:
             later=loop.call_later,
         )
         control.commands = self._commands
-        return Desk([self.requests], control, lambda: Replays(self._hosts.log), clock=time.monotonic)
+        return Desk([self.requests], control, lambda: _Replays(self, self._hosts.log), clock=time.monotonic)
 
     def _status(self) -> dict[str, Any]:
         self.asked += 1
@@ -95,6 +100,18 @@ class SmallHost:
         if (desk := self._desk) is not None:
             self._desk = None
             asyncio.run_coroutine_threadsafe(desk.close(), self._hosts.loop).result(10)
+
+
+class _Replays(Replays):
+    def __init__(self, host: SmallHost, folder: Callable[[int], Path]) -> None:
+        self._host = host
+        super().__init__(folder)
+
+    def serve(self, ask: Replay, answer: Callable[[bytes], None]) -> None:
+        if self._host.reads:
+            super().serve(ask, answer)
+        else:
+            self._host.unread += 1
 
 
 class SmallHosts:
