@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServers]:
         yield servers
 
 
-def listed(servers: NatsServers, cluster: str, entries: dict[str, object]) -> None:
+def listed(servers: NatsServers, cluster: str, entries: Mapping[str, object]) -> None:
     """Have hosts write their entries, those of None delete them."""
 
     async def write() -> None:

@@ -43,7 +43,7 @@ def status(asked: dict[str, Any]) -> bytes:
     return bytes(msgpack.packb({"v": 1, "id": asked["id"], "ok": True, "status": {"ids": [3]}}))
 
 
-def followed(*hosts: Host) -> tuple[Following, list[tuple[float, str]]]:
+def followed(*hosts: Host) -> tuple[Following, list[tuple[int, str]]]:
     """Follow all of shard 3, which is silent; return what is asked when, over a minute."""
     following = Following(
         Wanted([], [3]),
