@@ -14,7 +14,7 @@ from typing import Any
 import zmq
 
 from gwcluster.client import Connection, connect
-from gwcluster.log import Writer
+from gwcluster.log import Reader, Writer
 from gwcluster.operations import Operations
 from gwcluster.requests.control_loop import ControlLoop
 from gwcluster.requests.desk import Desk
@@ -105,7 +105,7 @@ class SmallHost:
 class _Replays(Replays):
     def __init__(self, host: SmallHost, folder: Callable[[int], Path]) -> None:
         self._host = host
-        super().__init__(folder)
+        super().__init__(lambda shard: Reader(folder(shard)))
 
     def serve(self, ask: Replay, answer: Callable[[bytes], None]) -> None:
         if self._host.reads:

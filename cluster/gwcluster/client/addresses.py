@@ -68,10 +68,10 @@ def find(
     config = load(Path(file), environ=os.environ, client=True)
     if curve is None and config.security.curve is not None:
         curve = own_keys(key, config.security.curve.secret_key_file)
-    if not here and (several := getattr(config, "hosts", None)) is not None:
+    if config.hosts is not None and not here:
         if events is not None or requests is not None:
             raise TypeError("a cluster of several hosts needs both events= and requests=, or neither")
-        return Addresses((), curve, NatsSearch(config.name, several.login))
+        return Addresses((), curve, NatsSearch(config.name, config.hosts.login))
     host = _hosts(
         events or _reachable(config.events.bind[0]), requests or _reachable(config.requests.bind[0])
     )

@@ -20,8 +20,8 @@ from gwcluster.client.refused import (
     ANSWER_S,
     SEND_S,
     command_fields,
-    drain_fields,
     drained,
+    one_host,
     restart_fields,
     restarted,
     sent,
@@ -204,11 +204,14 @@ class Cluster:
             every: those of all, over two seconds. One of the three.
 
         Raises:
-            ValueError: none of the three was said, or two were.
+            ValueError: none of the three was said, or two were; or those of all, and this is a connection
+                with several hosts, of which each restarts its own: give `connect` the addresses of one.
             RestartRefused: nothing is restarted; the message says why.
             NoAnswer: nobody knows whether anything is.
         """
         fields = restart_fields(shard, rolling=rolling, every=every)
+        if shard is None:
+            one_host(self._roster.given, "restart")
         restarted(await self._requests.ask("restart", ANSWER_S, fields))
 
     async def drain(self) -> None:
@@ -221,7 +224,8 @@ class Cluster:
             DrainRefused: nothing is handed on; the message says why.
             NoAnswer: nobody knows whether anything is.
         """
-        drained(await self._requests.ask("drain", ANSWER_S, drain_fields(self._roster.given)))
+        one_host(self._roster.given, "drain")
+        drained(await self._requests.ask("drain", ANSWER_S, {}))
 
     def close(self) -> None:
         """Close every subscription and socket."""

@@ -70,7 +70,8 @@ class Requests:
         try:
             async with asyncio.timeout(seconds):
                 self._turn(waiting)
-                self._refresh()
+                if op != "status":
+                    self._refresh()
                 while True:
                     self.look()
                     await asyncio.wait((waiting.answer,), timeout=RETRY_S)

@@ -34,6 +34,7 @@ class Asking:
         self.op = op
         self.host: Host | None = None
         self._shard = shard_in(fields, roster.count)
+        self._of_one = op == "drain" or (op == "restart" and self._shard is None)
         self._roster = roster
         self._next_at = 0.0
 
@@ -48,7 +49,7 @@ class Asking:
             if not roster.several or self.op in ONCE or now < self._next_at:
                 return None
             roster.unwell(self.host, now)
-        host = roster.given[0] if self.op == "drain" else roster.pick(self._shard, now, up)
+        host = roster.given[0] if self._of_one else roster.pick(self._shard, now, up)
         if host is None or (roster.several and host not in up):
             return None
         self.host = host

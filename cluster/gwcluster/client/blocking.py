@@ -24,8 +24,8 @@ from gwcluster.client.refused import (
     ANSWER_S,
     SEND_S,
     command_fields,
-    drain_fields,
     drained,
+    one_host,
     restart_fields,
     restarted,
     sent,
@@ -155,13 +155,15 @@ class BlockingCluster:
 
     def restart(self, shard: int | None = None, *, rolling: bool = False, every: bool = False) -> None:
         """Have workers restarted; see `aio.Cluster.restart`."""
-        restarted(
-            self._requests.ask("restart", ANSWER_S, restart_fields(shard, rolling=rolling, every=every))
-        )
+        fields = restart_fields(shard, rolling=rolling, every=every)
+        if shard is None:
+            one_host(self._roster.given, "restart")
+        restarted(self._requests.ask("restart", ANSWER_S, fields))
 
     def drain(self) -> None:
         """Have a host's shards handed to others; see `aio.Cluster.drain`."""
-        drained(self._requests.ask("drain", ANSWER_S, drain_fields(self._roster.given)))
+        one_host(self._roster.given, "drain")
+        drained(self._requests.ask("drain", ANSWER_S, {}))
 
     def close(self) -> None:
         """Close every subscription and socket."""

@@ -75,7 +75,8 @@ class Requests:
                     return answer
                 if (host := asking.turn(self._dealers.up, time.monotonic())) is not None:
                     self._dealers.send(host, body)
-                    self._refresh()
+                    if op != "status":
+                        self._refresh()
                     continue
                 if time.monotonic() >= seek_at:
                     self._seek(left_s)

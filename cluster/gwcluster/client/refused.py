@@ -106,17 +106,14 @@ def restarted(answer: dict[str, Any] | Refused) -> None:
         raise RestartRefused(answer.code, answer.message)
 
 
-def drain_fields(given: Sequence[Host]) -> dict[str, Any]:
-    """Return the keys of a `drain` request.
+def one_host(given: Sequence[Host], op: str) -> None:
+    """See to it that it is clear which host is meant.
 
     Raises:
-        ValueError: it isn't clear which host is to be drained.
+        ValueError: it isn't.
     """
     if len(given) != 1:
-        raise ValueError(
-            "drain() needs a connection with one host, by its addresses as events= and requests="
-        )
-    return {}
+        raise ValueError(f"{op}() needs a connection with one host: give its events= and requests=")
 
 
 def drained(answer: dict[str, Any] | Refused) -> None:

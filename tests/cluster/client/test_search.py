@@ -16,8 +16,9 @@ from typing import Any
 import nats
 import pytest
 
+import gwcluster
 from gwcluster.client import Connection
-from gwcluster.client.addresses import Addresses
+from gwcluster.client.addresses import Addresses, find
 from gwcluster.client.host import Host, Told
 from gwcluster.client.search import NatsSearch
 from support.cluster import until
@@ -198,13 +199,43 @@ def test_plainly_several_hosts_are_not_looked_for_where_a_loop_runs() -> None:
     asyncio.run(go())
 
 
-def test_drain_is_for_a_connection_with_one_host(tmp_path: Path) -> None:
-    with (
-        SmallHosts(tmp_path) as hosts,
-        hosts.connect() as cluster,
-        pytest.raises(ValueError, match="a connection with one host"),
-    ):
-        cluster.drain()
+def test_what_one_host_does_for_itself_is_not_asked_of_any(tmp_path: Path) -> None:
+    with SmallHosts(tmp_path) as hosts, hosts.connect() as cluster, hosts.connect("b") as one:
+        for ask in (
+            cluster.drain,
+            lambda: cluster.restart(rolling=True),
+            lambda: cluster.restart(every=True),
+        ):
+            with pytest.raises(ValueError, match="a connection with one host"):
+                ask()
+        assert one.status()["name"] == "small"
+        with pytest.raises(gwcluster.DrainRefused):
+            one.drain()
+
+
+def test_a_file_with_hosts_leads_to_nats_and_the_command_line_to_this_machine(tmp_path: Path) -> None:
+    file = tmp_path / "cluster.yaml"
+    file.write_text("name: some\nintents: 0\nhosts: {nats: nats://127.0.0.1:4222}\n")
+    found = find(file, None, None)
+    assert isinstance(found.search, NatsSearch)
+    assert (found.hosts, found.alone) == ((), False)
+    here = find(file, None, None, here=True)
+    assert here == Addresses((Host("tcp://127.0.0.1:5570", "tcp://127.0.0.1:5571"),), alone=True)
+    given = find(file, ["ipc:///e", "ipc:///f"], ["ipc:///r", "ipc:///s"])
+    assert given == Addresses((Host("ipc:///e", "ipc:///r"), Host("ipc:///f", "ipc:///s")))
+    with pytest.raises(TypeError, match="needs both events= and requests=, or neither"):
+        find(file, "ipc:///e", None)
+    with pytest.raises(ValueError, match="2 addresses of events and 1 of requests"):
+        find(None, ["ipc:///e", "ipc:///f"], "ipc:///r")
+
+
+def test_a_connection_with_this_machines_host_hears_of_no_other(tmp_path: Path) -> None:
+    with SmallHosts(tmp_path) as hosts:
+        a = Host(hosts.hosts["a"].events, hosts.hosts["a"].requests)
+        with Connection(Addresses((a,), alone=True)) as cluster:
+            for _ in range(3):
+                cluster.status()
+        assert (hosts.hosts["a"].asked, hosts.hosts["b"].asked) == (3, 0)
 
 
 ONE_HOST = """
