@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from gwcluster.client.event import Event, read_frames
@@ -283,7 +284,9 @@ class Following:
                 f"the cluster refuses to replay shard {follower.shard}: {refused.message}"
             )
         if refused.code in {"not_ready", "rate_limited"} and not refused.no_log:
-            self._roster.unwell(host, now)  # another may be able to
+            self._roster.unwell(host, now)
+            if any(self._roster.is_well(each, now) for each in self._roster.hosts):
+                refused = replace(refused, retry_after_s=0.0)  # another may be able to
         follower.refused(refused, now)
 
     def _status(self, answer: dict[str, Any] | Refused, now: float) -> None:
