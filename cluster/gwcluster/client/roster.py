@@ -180,7 +180,7 @@ class Roster:
     def is_stale(self, now: float) -> bool:
         """Say whether to ask for a status now, to hear of hosts: once, and again where they come and go."""
         at = self._status_at
-        if self._alone or (at is not None and (not self.several or now - at < STALE_S)):
+        if at is not None and (not self.several or now - at < STALE_S):
             return False
         self._status_at = now
         return True

@@ -24,11 +24,11 @@ def asked(following: Following, now: float) -> list[tuple[Host, str]]:
     return [(host, msgpack.unpackb(body)["op"]) for host, body in following.questions(now)]
 
 
-def begun() -> Following:
-    """Return one that has been told where shard 3 is, of two hosts."""
+def begun(names: tuple[str, ...] = (), shards: tuple[int, ...] = (3,)) -> Following:
+    """Return one that has been told where these shards are, of two hosts."""
     following = Following(
-        Wanted([], [3]),
-        {3: Place(EPOCH, 5)},
+        Wanted(names, shards),
+        {shard: Place(EPOCH, 5) for shard in shards},
         roster=Roster([A, B], now=NOW),
         finished=lambda _: None,
         wall=lambda: NOW,
@@ -36,19 +36,27 @@ def begun() -> Following:
     )
     for host in (A, B):
         following.reconnected(host, NOW)
-    for host, body in following.questions(NOW):
-        question = msgpack.unpackb(body)
-        said: dict[str, Any] = {"v": 1, "id": question["id"], "ok": True}
-        log = {"shard": 3, "epoch": EPOCH, "events": [], "holes": [], "more": False}
-        place = {"last": 5, "oldest": 0, "newest": 5}
-        answer = {"status": {"ids": [3]}} if question["op"] == "status" else {**log, **place}
-        following.answered(msgpack.packb({**said, **answer}), host, NOW)
+    answer_all(following)
     return following
 
 
-def event(offset: int) -> list[bytes]:
-    header = Header(3, 4, EPOCH, offset, offset - 1, 1, offset, NOW)
-    return [topic(MESSAGE, 3), encode_header(header), b'{"op":0,"d":{}}']
+def answer_all(following: Following) -> list[int]:
+    """Answer that no log has more than offset 5; return the shards that were asked for."""
+    asked_for = []
+    for host, body in following.questions(NOW):
+        question = msgpack.unpackb(body)
+        said: dict[str, Any] = {"v": 1, "id": question["id"], "ok": True}
+        log = {"shard": question.get("shard"), "epoch": EPOCH, "events": [], "holes": [], "more": False}
+        place = {"last": 5, "oldest": 0, "newest": 5}
+        answer = {"status": {"ids": [3, 4]}} if question["op"] == "status" else {**log, **place}
+        following.answered(msgpack.packb({**said, **answer}), host, NOW)
+        asked_for += [question["shard"]] if question["op"] == "replay" else []
+    return asked_for
+
+
+def event(offset: int, shard: int = 3) -> list[bytes]:
+    header = Header(shard, 4, EPOCH, offset, offset - 1, 1, offset, NOW)
+    return [topic(MESSAGE, shard), encode_header(header), b'{"op":0,"d":{}}']
 
 
 def test_what_is_missing_is_asked_of_the_host_that_published_last() -> None:
@@ -79,3 +87,16 @@ def test_when_a_host_is_not_ready_another_is_asked_at_once() -> None:
     following.answered(msgpack.packb({"v": 1, "id": number, "ok": False, "error": refused}), host, NOW)
     assert (host, asked(following, NOW + 0.9)) == (B, [])  # no other is left
     assert len(asked(following, NOW + 1)) == 1
+
+
+def test_a_new_line_to_a_host_puts_only_the_shards_in_doubt_that_it_spoke_for() -> None:
+    following = begun((MESSAGE,), (3, 4))
+    following.received(event(6, 3), A, NOW)
+    following.received(event(6, 4), B, NOW)
+    answer_all(following)
+    assert answer_all(following) == []
+    following.reconnected(A, NOW)
+    following.received(event(6, 3), A, NOW)  # the same again: nothing is missing, as far as it shows
+    assert answer_all(following) == [3]
+    following.stalled(B, NOW)
+    assert answer_all(following) == [4]

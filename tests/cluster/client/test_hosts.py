@@ -223,6 +223,24 @@ def test_a_command_whose_host_dies_is_not_sent_twice_and_its_fate_is_told(hosts:
     assert hosts.hosts["b"].sent == []
 
 
+def test_plainly_a_command_whose_host_dies_is_not_sent_twice_either(hosts: SmallHosts) -> None:
+    host = hosts.hosts["a"]
+    host.answers = False
+
+    def die() -> None:
+        until(lambda: host.sent, "the command")
+        hosts.kill("a")
+
+    with hosts.connect() as cluster:
+        cluster.status()
+        dying = threading.Thread(target=die)
+        dying.start()
+        with pytest.raises(gwcluster.SendRefused, match="Discord may have this or not"):
+            cluster.send({"op": 3, "d": {}}, shard=0)
+        dying.join()
+    assert hosts.hosts["b"].sent == []
+
+
 @pytest.mark.parametrize("silent", ["a", "b"])
 def test_a_status_is_asked_of_another_host_when_one_is_silent(hosts: SmallHosts, silent: str) -> None:
     hosts.hosts[silent].hang()

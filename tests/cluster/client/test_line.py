@@ -112,13 +112,15 @@ def test_a_lost_connection_has_another_host_asked_though_no_time_goes_by(tmp_pat
             return listening.offset() is not None
 
         until(heard, "a first event")
-        hosts.hosts["a"].reads = False
+        hosts.hosts["a"].hang()
+        deaf = hosts.hosts["a"].deaf
+        assert deaf is not None
         (lost,) = hosts.publish(MESSAGE, lost=True)
 
         def asks() -> bool:
             hosts.publish(MESSAGE)
             listening.offset()
-            return hosts.hosts["a"].unread > 0
+            return bool(deaf.poll(0))
 
         until(asks, "the question")
         hosts.kill("a")
