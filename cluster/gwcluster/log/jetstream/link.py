@@ -8,12 +8,9 @@ import logging
 from collections.abc import Callable
 from typing import Any, Final
 
-import nats.errors
-from nats.aio.client import Client
-from nats.aio.msg import Msg
-
 from gwcluster.errors import LogError
 from gwcluster.log.jetstream.answers import NoAnswer, answer, status
+from gwcluster.log.jetstream.light import Client, Msg, errors
 from gwcluster.nats_login import NatsLogin
 
 OLDEST: Final = (2, 11)
@@ -74,7 +71,7 @@ class Link:
                 await link._begin()
         except BaseException as error:
             await link.close()
-            if isinstance(error, TimeoutError | nats.errors.Error | OSError):
+            if isinstance(error, TimeoutError | errors.Error | OSError):
                 where = ", ".join(login.servers)
                 why = link._failure or error
                 raise LogError(f"no NATS server takes us at {where}: {_words(why)}") from error
@@ -104,7 +101,7 @@ class Link:
         """
         try:
             await self._client.publish(subject, data, reply, headers)
-        except (nats.errors.Error, OSError) as error:
+        except (errors.Error, OSError) as error:
             raise LogError(f"NATS takes no message: {error}") from error
 
     def route(self, heard: Heard) -> tuple[str, Callable[[], None]]:
@@ -193,7 +190,7 @@ class Link:
         try:
             async with asyncio.timeout(2.0):
                 await self._client.close()
-        except (TimeoutError, nats.errors.Error, OSError) as error:
+        except (TimeoutError, errors.Error, OSError) as error:
             log.debug("NATS: not closed in order: %s", error)
 
     async def _begin(self) -> None:
@@ -270,7 +267,7 @@ class Link:
                     await self._begin()
                     self._inbox = inbox
                     await self._client.subscribe(f"{inbox}.>", cb=self._dispatch)
-            except (TimeoutError, LogError, nats.errors.Error, OSError) as error:
+            except (TimeoutError, LogError, errors.Error, OSError) as error:
                 await self._on_error(error)
                 await self._client.close()
                 continue

@@ -15,12 +15,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from nats.aio.msg import Msg
-
 from gwcluster.errors import LogError
 from gwcluster.log.jetstream import message, names, stream
 from gwcluster.log.jetstream.answers import ApiError, NoAnswer, outcome
 from gwcluster.log.jetstream.flight import WINDOW
+from gwcluster.log.jetstream.light import Msg
 from gwcluster.log.jetstream.link import Link
 from gwcluster.log.jetstream.message import Kind, Stored
 from gwcluster.log.jetstream.sessions import OvertakenError, Sessions
@@ -285,7 +284,7 @@ class Opening:
 def follow(state: State, fence: Stored, following: list[Stored | None]) -> list[int]:
     """Move `state` on by what follows a fence; return the sequences of what doesn't count."""
     for at, each in enumerate(following):
-        if fence.kind is Kind.TAKING or (each is not None and each.writer != fence.writer):
+        if each is not None and each.writer != fence.writer:
             return [left.sequence for left in following[at:] if left is not None]
         if each is None:
             continue

@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from nats.aio.msg import Msg
-
 from gwcluster.errors import LogError
 from gwcluster.log.jetstream import names
 from gwcluster.log.jetstream.answers import (
@@ -21,6 +19,7 @@ from gwcluster.log.jetstream.answers import (
     NoAnswer,
     status,
 )
+from gwcluster.log.jetstream.light import Msg
 from gwcluster.log.jetstream.link import Link
 from gwcluster.log.jetstream.message import Stored, parse
 

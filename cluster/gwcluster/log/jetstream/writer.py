@@ -11,13 +11,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, assert_never
 
-from nats.aio.msg import Msg
-
 from gwcluster.errors import LogError, quoted
 from gwcluster.log.interface import Frames, Received
 from gwcluster.log.jetstream import message, names, stream
 from gwcluster.log.jetstream.answers import outcome
 from gwcluster.log.jetstream.flight import Compare, Flight, Item, Perform, Publish
+from gwcluster.log.jetstream.light import Msg
 from gwcluster.log.jetstream.link import Link
 from gwcluster.log.jetstream.message import Kind
 from gwcluster.log.jetstream.sessions import OvertakenError, Sessions

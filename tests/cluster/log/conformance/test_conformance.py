@@ -53,6 +53,7 @@ def test_an_append_gives_the_three_frames_and_the_log_gives_them_out_byte_for_by
         odd = b'{ "t": "READY", "d": "\xc3\xa9\xff\x00\r\n", "s":1}'
         topic, header, payload = writer.append("READY", odd, session=1, seq=1, at=1_767_225_600.1234567)
         notice = writer.append("GWCLUSTER_SHARD_STATE", b"{}", session=1, seq=None, at=AT)
+        third = writer.append("READY", b"{}", session=1, seq=2, at=AT)
         await counted(writer)
         assert (topic, payload) == (b"READY.3.", odd)
         found = decode_header(header)
@@ -60,10 +61,15 @@ def test_an_append_gives_the_three_frames_and_the_log_gives_them_out_byte_for_by
         assert (found.offset, found.prev, found.session, found.seq) == (0, None, 1, 1)
         assert found.at == 1_767_225_600.1234567
         page = await kept.read(None)
-        assert [(record.header, record.payload) for record in page.records] == [(header, odd), notice[1:]]
+        assert [(record.header, record.payload) for record in page.records] == [
+            (header, odd),
+            notice[1:],
+            third[1:],
+        ]
         assert [(record.name, record.seq, record.at) for record in page.records] == [
             ("READY", 1, 1_767_225_600.1234567),
             ("GWCLUSTER_SHARD_STATE", None, AT),
+            ("READY", 2, AT),
         ]
         await kept.ended(writer)
 

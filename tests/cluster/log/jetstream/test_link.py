@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -132,3 +134,21 @@ def test_what_nats_cannot_carry_is_refused_with_what_it_can() -> None:
     for name in ("my.bot", "", "a b", "*", "x" * 65):
         with pytest.raises(LogError, match="letters, digits, hyphens and underscores only"):
             names.checked(name)
+
+
+def test_neither_worker_nor_coordinator_nor_client_imports_nats_on_their_own() -> None:
+    script = (
+        "import sys, gwworker.nursery, gwworker.rehearsal, gwcluster.client, gwcluster.coordinator;"
+        "import gwcluster.cli.run;"
+        "print([name for name in sys.modules if name.partition('.')[0] == 'nats' or 'jetstream' in name])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_worker_that_has_its_log_in_jetstream_imports_no_aiohttp_for_it() -> None:
+    script = (
+        "import sys, gwcluster.log.jetstream.opening;print('nats' in sys.modules, 'aiohttp' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "False"]

@@ -12,7 +12,9 @@ import uvloop
 from gwcluster.log import LogBusy, Page
 from gwcluster.log.jetstream import message, names, stream
 from gwcluster.log.jetstream.link import Link
-from gwcluster.log.jetstream.message import Kind
+from gwcluster.log.jetstream.message import Kind, Stored
+from gwcluster.log.jetstream.opening import follow
+from gwcluster.log.state import State
 from gwcluster.nats_login import NatsLogin
 from support.kept_logs import InJetStream, counted, in_jetstream, put, session, until
 from support.nats_servers import NatsServers, nats_servers
@@ -85,6 +87,15 @@ async def left_behind(kept: InJetStream, count: int) -> SlowLink:
     return link
 
 
+async def everything(kept: InJetStream, kind: Kind, begins: str = "") -> list[str]:
+    """Return the last tokens of all messages of a kind that are in the stream."""
+    name = names.stream(kept.name, 3)
+    tip = await stream.ends(kept.link, name)
+    found = await stream.stretch(kept.link, name, tip.first, tip.last)
+    tokens = [each.token for each in found if each is not None and each.kind is kind]
+    return [token for token in tokens if token.startswith(begins)]
+
+
 def names_in(page: Page) -> list[str]:
     assert page.holes == []
     assert [record.offset for record in page.records] == list(range(len(page.records)))
@@ -127,6 +138,8 @@ def test_what_arrives_during_the_takeover_does_not_count_and_is_removed(
         found = names_in(await kept.read(None))
         if token == names.FILL:  # the fence was there before, so that the first of them came too late
             assert found == ["A", "B", "C", "D"]
+            assert not await everything(kept, Kind.RECORD, "LATE")
+            assert not await everything(kept, Kind.FILL)
         else:  # they came before the fence, in time
             assert found == ["A", "B", *[f"LATE{at}" for at in range(5)], "C", "D"]
         await late.close()
@@ -134,7 +147,10 @@ def test_what_arrives_during_the_takeover_does_not_count_and_is_removed(
     play(nats, scene)
 
 
-def test_readers_give_out_nothing_that_does_not_count_while_a_log_is_taken_over(nats: NatsServers) -> None:
+@pytest.mark.parametrize("at", [names.FILL, ".session.3"])
+def test_readers_give_out_nothing_that_does_not_count_while_a_log_is_taken_over(
+    nats: NatsServers, at: str
+) -> None:
     async def scene(kept: InJetStream) -> None:
         late = await left_behind(kept, 3)
         pages: list[Page] = []
@@ -143,12 +159,12 @@ def test_readers_give_out_nothing_that_does_not_count_while_a_log_is_taken_over(
             await late.arrive()
             tip = await stream.last_of(kept.link, names.stream(kept.name, 3), names.subjects(kept.name, 3))
             assert tip is not None
-            assert message.parse(*tip).kind is Kind.RECORD  # one of them has landed
+            assert message.parse(*tip).kind is (Kind.RECORD if at == names.FILL else Kind.FILL)
             pages.append(await kept.read(None))
             pages.append(await kept.read(1))
 
         link = await slow(kept)
-        link.before = (names.FILL, look)
+        link.before = (at, look)
         await kept.take(link)
         assert names_in(pages[0]) == ["A", "B"]
         assert (pages[1].records, pages[1].last, pages[1].newest) == ([], 1, 1)
@@ -327,3 +343,80 @@ def test_many_records_come_to_fences_so_that_opening_reads_little(nats: NatsServ
         await counted(again)
 
     play(nats, scene)
+
+
+def test_readers_leave_out_what_stands_between_the_fences_of_a_takeover(nats: NatsServers) -> None:
+    async def scene(kept: InJetStream) -> None:
+        writer, _ = await kept.open()
+        await put(writer, "A")
+        await kept.killed(writer)
+        state = State(writer.epoch, 3, 16, "", 1, 1, 1, {"A": 0})
+        late = message.record("1" * 16, state.epoch, 16, 1, None, 1, 2, AT)
+        ours = message.record("2" * 16, state.epoch, 16, 1, None, 1, 2, AT)
+        for token, headers, data in (
+            (
+                names.FENCE,
+                message.fence(Kind.TAKING, "2" * 16, state, "h", 1),
+                message.encode_state(state, 1),
+            ),
+            ("LATE", late, b"{}"),
+            (names.FENCE, message.fence(Kind.FENCE, "2" * 16, state, "h", 1), message.encode_state(state, 1)),
+            ("B", ours, b"{}"),
+        ):
+            await kept.link.request(names.subject(kept.name, 3, token), data, headers=headers)
+        assert names_in(await kept.read(None)) == ["A", "B"]
+        assert [record.name for record in (await kept.read(0)).records] == ["B"]
+
+    play(nats, scene)
+
+
+def test_what_was_of_another_epoch_is_removed(nats: NatsServers) -> None:
+    async def scene(kept: InJetStream) -> None:
+        writer, _ = await kept.open()
+        await put(writer, "A", "B")
+        await kept.ended(writer)
+        await kept.open(shards=32)
+        assert await everything(kept, Kind.RECORD) == []
+
+    play(nats, scene)
+
+
+# What a successor makes of what it finds behind the last fence
+
+FENCE = Stored(10, Kind.FENCE, names.FENCE, "w", "e", 5)
+
+
+def event(sequence: int, offset: int, writer: str = "w") -> Stored:
+    return Stored(sequence, Kind.RECORD, f"E{offset}", writer, "e", offset, 2, 100 + offset)
+
+
+def followed(*following: Stored | None) -> tuple[State, list[int]]:
+    state = State("e", 3, 16, "", 5, 1, 104, {"A": 4})
+    voids = follow(state, FENCE, list(following))
+    return state, voids
+
+
+def test_records_behind_a_fence_move_all_that_is_known() -> None:
+    marked = Stored(13, Kind.MARK, names.MARK, "w", "e", 7, 2, 190)
+    state, voids = followed(event(11, 5), event(12, 6), marked)
+    assert (state.next_offset, state.session, state.seq, voids) == (7, 2, 190, [])
+    assert state.last_offsets == {"A": 4, "E5": 5, "E6": 6}
+
+
+def test_behind_what_is_somebody_elses_nothing_counts() -> None:
+    strange = Stored(12, Kind.FOREIGN, "A", "", "", 0)
+    state, voids = followed(event(11, 5), strange, event(13, 7), event(14, 8))
+    assert (state.next_offset, state.seq, voids) == (6, 105, [12, 13, 14])
+    state, voids = followed(event(11, 5, "x"), event(12, 6))
+    assert (state.next_offset, state.seq, voids) == (5, 104, [11, 12])
+
+
+def test_an_offset_that_is_there_twice_counts_once() -> None:
+    state, voids = followed(event(11, 5), event(12, 5))
+    assert (state.next_offset, voids) == (6, [12])
+
+
+def test_records_that_are_gone_are_a_hole_and_every_name_hangs_on_its_end() -> None:
+    state, voids = followed(event(11, 5), None, event(13, 7))
+    assert (state.next_offset, state.seq, state.floor, voids) == (8, 107, 6, [])
+    assert state.last_offsets == {"A": 6, "E5": 6, "E7": 7}
