@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
 import time
@@ -17,7 +18,8 @@ import uvloop
 from gwcluster.log.jetstream.link import Link
 from gwcluster.log.jetstream.opening import Taking
 from gwcluster.log.jetstream.reader import Reader
-from gwcluster.log.page import Page
+from gwcluster.log.lock import take_folder
+from gwcluster.log.page import NoLog, Page
 from gwcluster.nats_login import NatsLogin
 from gwcluster.wire.exits import WorkerExit
 from gwworker.stage import Coordinator, Gateway, Pull
@@ -130,6 +132,23 @@ def test_a_worker_whose_log_is_taken_over_leaves_with_a_status_of_its_own(
             life.worker.finish(WorkerExit.DONE)
             await running
             await link.close()
+
+    uvloop.run(scene())
+
+
+def test_nobody_dials_while_a_worker_on_this_machine_may_still_be_connected(
+    nats: NatsServers, tmp_path: Path
+) -> None:
+    async def scene() -> None:
+        async with in_jetstream(nats.urls) as kept:
+            held = take_folder(tmp_path)  # as one that dies a moment after its coordinator does
+            running = asyncio.create_task(Life(tmp_path, about(kept)).run())
+            await asyncio.sleep(0.5)
+            with pytest.raises(NoLog):
+                await kept.read(None)
+            os.close(held)
+            assert await running == WorkerExit.DONE
+            assert "READY" in await names_in(kept)
 
     uvloop.run(scene())
 

@@ -16,11 +16,12 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import uvloop
 
 from gwcluster.log.interface import LogWriter, SessionStore
+from gwcluster.log.lock import take_folder
 from gwcluster.log.session_state import FileSessions
 from gwcluster.log.writer import LogBusy, Writer
 from gwcluster.wire.control import Job, Leased, Message, Pulse
@@ -41,6 +42,8 @@ BUSY_S: Final = 5.0
 """How long to wait for a predecessor that still holds the log; the kernel lets go when it is dead."""
 
 CLOSE_S: Final = 2.0
+
+_Got = TypeVar("_Got")
 
 _NO_FIGURES: Final = Pulse(0, 0, 0, 0, 0, None, None, None, 0, 0, 0, -1, None)
 
@@ -266,19 +269,27 @@ async def _open_log(job: Job, disk: Disk, fenced: Callable[[str], None]) -> Open
 
 
 async def _open_files(job: Job, disk: Disk) -> Writer:
+    def attempt() -> Writer:
+        with disk:
+            return Writer.open(
+                Path(job.folder),
+                shard=job.shard,
+                shards=job.shards,
+                retention_bytes=job.retention_bytes,
+                retention_age_s=job.retention_age_s,
+                new_epoch=lambda: secrets.token_hex(8),
+                wall=time.time,
+            )
+
+    return await _unless_busy(attempt)
+
+
+async def _unless_busy(attempt: Callable[[], _Got]) -> _Got:
+    """Return what an attempt gives, also if a predecessor is dying still."""
     deadline = time.monotonic() + BUSY_S
     while True:
         try:
-            with disk:
-                return Writer.open(
-                    Path(job.folder),
-                    shard=job.shard,
-                    shards=job.shards,
-                    retention_bytes=job.retention_bytes,
-                    retention_age_s=job.retention_age_s,
-                    new_epoch=lambda: secrets.token_hex(8),
-                    wall=time.time,
-                )
+            return attempt()
         except LogBusy:
             if time.monotonic() >= deadline:
                 raise
@@ -288,6 +299,8 @@ async def _open_files(job: Job, disk: Disk) -> Writer:
 async def _open_jetstream(job: Job, nats: dict[str, Any], fenced: Callable[[str], None]) -> Opened:
     from gwcluster.log.jetstream.opening import Taking, take
 
+    # The coordinator before us may have died this moment, and its worker, which has a connection, not yet.
+    lock = await _unless_busy(lambda: take_folder(Path(job.folder)))
     log = await take(
         Taking(
             nats,
@@ -301,4 +314,9 @@ async def _open_jetstream(job: Job, nats: dict[str, Any], fenced: Callable[[str]
         clock=time.monotonic,
         wall=time.time,
     )
-    return Opened(log.writer, log.sessions, log.leave)
+
+    async def leave() -> None:
+        await log.leave()
+        os.close(lock)
+
+    return Opened(log.writer, log.sessions, leave)
