@@ -54,6 +54,7 @@ def test_an_append_gives_the_three_frames_and_the_log_gives_them_out_byte_for_by
         topic, header, payload = writer.append("READY", odd, session=1, seq=1, at=1_767_225_600.1234567)
         notice = writer.append("GWCLUSTER_SHARD_STATE", b"{}", session=1, seq=None, at=AT)
         third = writer.append("READY", b"{}", session=1, seq=2, at=AT)
+        fourth = writer.append("READY", b"{}", session=1, seq=3, at=AT)  # its prev is 2
         await counted(writer)
         assert (topic, payload) == (b"READY.3.", odd)
         found = decode_header(header)
@@ -65,11 +66,13 @@ def test_an_append_gives_the_three_frames_and_the_log_gives_them_out_byte_for_by
             (header, odd),
             notice[1:],
             third[1:],
+            fourth[1:],
         ]
         assert [(record.name, record.seq, record.at) for record in page.records] == [
             ("READY", 1, 1_767_225_600.1234567),
             ("GWCLUSTER_SHARD_STATE", None, AT),
             ("READY", 2, AT),
+            ("READY", 3, AT),
         ]
         await kept.ended(writer)
 
