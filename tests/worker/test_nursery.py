@@ -371,3 +371,21 @@ def test_a_fork_that_is_refused_ends_nobody_else(tmp_path: Path) -> None:
         assert "shard 1: no worker can be forked: [Errno 11] Resource" in nursery.said()
     finally:
         nursery.close()
+
+
+@pytest.mark.parametrize(("more", "loaded"), [([], False), (["jetstream"], True)])
+def test_what_jetstream_takes_is_loaded_once_for_all_workers_and_only_where_it_is_used(
+    more: list[str], loaded: bool
+) -> None:
+    script = """
+import socket, sys
+from gwworker.nursery import main
+ours, theirs = socket.socketpair()
+ours.close()
+main(theirs.detach(), jetstream=sys.argv[1:] == ["jetstream"])
+print("gwcluster.log.jetstream.opening" in sys.modules, "nats" in sys.modules, "aiohttp" in sys.modules)
+"""
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", script, *more], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.split() == [str(loaded), str(loaded), "False"]

@@ -1,4 +1,4 @@
-"""`python -P -m gwworker DESCRIPTOR`: the nursery, started by the coordinator and by nobody else."""
+"""`python -P -m gwworker DESCRIPTOR [jetstream]`: the nursery, started by the coordinator alone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from gwcluster.wire.exits import Exit
 from gwworker.nursery import main
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2 or not sys.argv[1].isdecimal():
-        print("gwworker is started by `gwcluster run`, not by hand", file=sys.stderr)  # noqa: T201
-        sys.exit(Exit.USAGE)
-    main(int(sys.argv[1]))
+    match sys.argv[1:]:
+        case [descriptor] if descriptor.isdecimal():
+            main(int(descriptor))
+        case [descriptor, "jetstream"] if descriptor.isdecimal():
+            main(int(descriptor), jetstream=True)
+        case _:
+            print("gwworker is started by `gwcluster run`, not by hand", file=sys.stderr)  # noqa: T201
+            sys.exit(Exit.USAGE)

@@ -42,13 +42,20 @@ _PR_SET_NAME: Final = 15
 log = logging.getLogger(__name__)
 
 
-def main(descriptor: int) -> None:
-    """Serve the coordinator at the other end of `descriptor` until it closes it."""
+def main(descriptor: int, *, jetstream: bool = False) -> None:
+    """Serve the coordinator at the other end of `descriptor` until it closes it.
+
+    Args:
+        descriptor: of a socket.
+        jetstream: workers keep their logs there, so what that takes is loaded for all of them.
+    """
     _die_with_parent(os.getppid())
     log_to_pipe(None)
     _be_private()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if jetstream:
+        import gwcluster.log.jetstream.opening  # noqa: F401 - who has one host needs no memory for it
     tls = client_tls()
     agent = f"DiscordBot (https://github.com/gwcluster/gwcluster, {version('gwcluster')})"
     filling = _lay_out()

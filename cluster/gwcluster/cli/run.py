@@ -82,7 +82,9 @@ async def _begin(
 ) -> Exit:
     """Take the state folder, and have the nursery prepare itself while we load the rest of our own code."""
     with contextlib.closing(StateFolder(config.state)) as state:
-        async with FirstNursery(passed_on(os.environ, config.secrets)) as nursery:
+        async with FirstNursery(
+            passed_on(os.environ, config.secrets), jetstream=config.hosts is not None
+        ) as nursery:
             from gwcluster.coordinator import Cluster
             from gwcluster.means import real_means
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from functools import partial
 from types import TracebackType
 
 from gwcluster.supervise.nursery_link import Listener, NurseryLink
@@ -21,14 +22,15 @@ class FirstNursery:
 
     Args:
         environ: the nurseries' environment; must not hold the token.
+        jetstream: whether workers keep their logs in JetStream.
     """
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self._environ = environ
+    def __init__(self, environ: Mapping[str, str], *, jetstream: bool = False) -> None:
+        self._make = partial(NurseryLink, environ=environ, jetstream=jetstream)
         self._link: NurseryLink | None = None
 
     async def __aenter__(self) -> FirstNursery:
-        link = NurseryLink(self, self._environ)
+        link = self._make(self)
         try:
             await link.start()
         except OSError:  # whoever needs a nursery tries again, and says what is wrong
@@ -46,7 +48,7 @@ class FirstNursery:
         """Return the line to it, whose owner `listener` is now; later ones are still to be started."""
         link, self._link = self._link, None
         if link is None:
-            return NurseryLink(listener, self._environ)
+            return self._make(listener)
         link.listener = listener
         return link
 

@@ -138,13 +138,22 @@ class NurseryLink:
     Args:
         listener: told what happens, on the loop.
         environ: the nursery's environment; must not hold the token.
+        jetstream: whether its workers keep their logs in JetStream.
         answer_s: how long it may owe an answer and say nothing before it is killed, in seconds.
     """
 
-    def __init__(self, listener: Listener, environ: Mapping[str, str], *, answer_s: float = ANSWER_S) -> None:
+    def __init__(
+        self,
+        listener: Listener,
+        environ: Mapping[str, str],
+        *,
+        jetstream: bool = False,
+        answer_s: float = ANSWER_S,
+    ) -> None:
         self.listener = listener
         """Whoever is told; another one may take over as long as nothing was asked."""
         self._environ = dict(environ)
+        self._more = ("jetstream",) if jetstream else ()
         self._unframer = Unframer()
         self._answer_s = answer_s
         self.answered = False
@@ -172,7 +181,7 @@ class NurseryLink:
         try:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
-                *("-P", "-m", "gwworker", str(theirs.fileno())),
+                *("-P", "-m", "gwworker", str(theirs.fileno()), *self._more),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=write_end,
                 stderr=write_end,
