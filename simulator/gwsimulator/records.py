@@ -75,12 +75,22 @@ class Dispatch:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """A websocket that was opened. `host` is `gateway` or `resume`."""
+    """A websocket that was opened. `host` is `gateway` or `resume`.
+
+    `peer` is the client's address and port as the socket has them: clients that come from several machines, or
+    as if from several, are told apart by it.
+    """
 
     at: float
     link: int
     host: str
     query: Mapping[str, str]
+    peer: str = ""
+
+    @property
+    def origin(self) -> str:
+        """Return the address alone: all connections of one machine have it."""
+        return self.peer.rpartition(":")[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,9 +113,11 @@ class Gateway:
 
     # ------------------------------------------------------------------ what arrives
 
-    def connected(self, link_id: int, host: str, query: Mapping[str, str], now: float) -> list[Effect]:
-        """Greet a new websocket on `host` (`gateway` or `resume`)."""
-        self.ledger.add(Connection(now, link_id, host, dict(query)))
+    def connected(
+        self, link_id: int, host: str, query: Mapping[str, str], now: float, peer: str = ""
+    ) -> list[Effect]:
+        """Greet a new websocket on `host` (`gateway` or `resume`), from a client's address and port."""
+        self.ledger.add(Connection(now, link_id, host, dict(query), peer))
         settings, compress = self.settings, query.get("compress")
         offered = compress if compress in settings.compressions else None
         sends = SlidingLimit(settings.send_limit, settings.send_window_s)

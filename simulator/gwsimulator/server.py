@@ -125,7 +125,7 @@ class Simulator(Controls):
         writer = asyncio.create_task(wire.write(), name=f"write {link}")
         code: int | None = None
         try:
-            self._perform(self.rules.connected(link, host, query, self._clock()))
+            self._perform(self.rules.connected(link, host, query, self._clock(), _peer(ws)))
             while True:
                 data = await ws.recv(decode=False)
                 await wire.reading.wait()
@@ -211,3 +211,9 @@ class Simulator(Controls):
                 continue
             for shard in range(self.settings.shards):
                 self.emit_random(shard, min(owed, max(1, int(rate))))
+
+
+def _peer(ws: ServerConnection) -> str:
+    """Return the client's address and port; nothing when it has already gone."""
+    address = ws.remote_address
+    return f"{address[0]}:{address[1]}" if address else ""

@@ -51,6 +51,16 @@ def test_what_a_client_reads_is_byte_for_byte_what_the_ledger_has(compress: str 
     run(scene, split_zlib=split)
 
 
+def test_the_ledger_tells_from_where_each_connection_came() -> None:
+    async def scene(sim: Simulator) -> None:
+        async with live(sim):
+            (connection,) = sim.ledger.connections
+            assert connection.origin == "127.0.0.1"
+            assert 0 < int(connection.peer.removeprefix("127.0.0.1:")) < 65_536
+
+    run(scene)
+
+
 def test_rest_and_gateway_share_a_port_and_the_resume_gateway_has_its_own() -> None:
     async def scene(sim: Simulator) -> None:
         status, body = await asyncio.to_thread(get, f"{sim.api}/gateway/bot")

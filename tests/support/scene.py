@@ -329,7 +329,7 @@ def stage(
             `{"gateway": {"compression": "none"}}`; every shard that the simulator recommends runs, with
             zlib-stream, if nothing is said.
         violated: rules of the simulator's that this scene breaks on purpose.
-        excused: invariants (`I1` to `I12`) that it breaks on purpose.
+        excused: invariants (`I1` to `I13`) that it breaks on purpose.
         expect: further arguments of `support.verdict.verdict`, e.g. `names` or `rest_calls`.
         settings: of the simulator; one shard and two guilds if nothing is said.
     """

@@ -42,10 +42,10 @@ class Rig:
         self.ended: dict[int, int | None] = {}
         self.raw: list[Effect] = []
 
-    def dial(self, host: str = "gateway", **query: str) -> int:
+    def dial(self, host: str = "gateway", *, peer: str = "", **query: str) -> int:
         link = next(self._links)
         self.inbox[link] = []
-        self.perform(self.gateway.connected(link, host, query or QUERY, self.now))
+        self.perform(self.gateway.connected(link, host, query or QUERY, self.now, peer))
         return link
 
     def send(self, link: int, op: int, d: Any = None) -> list[dict[str, Any]]:

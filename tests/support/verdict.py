@@ -34,7 +34,7 @@ def verdict(
         texts: logs, in which the token must not be.
         names: what the configuration lets through; None: everything.
         violated: the simulator's rules that this test breaks on purpose.
-        excused: invariants (`I1` to `I12`) that it breaks on purpose.
+        excused: invariants (`I1` to `I13`) that it breaks on purpose.
         needed: whether each of these has to be broken, since what nobody breaks needs no excuse.
         stopped: whether nobody listened at the end, so that the last events may be missing.
         limits: see `gwsimulator.invariants.broken`.

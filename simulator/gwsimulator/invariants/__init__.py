@@ -1,12 +1,12 @@
 """Decides (pure): whether what happened in a test may happen at all, whatever the test was about.
 
-Each invariant has a number; a broken one is a sentence that begins with it. I1 to I7, I10 and I12 are read
-off the ledger alone by `broken`; the rest also take what came out at the other end.
+Each invariant has a number; a broken one is a sentence that begins with it. I1 to I7, I10, I12 and I13 are
+read off the ledger alone by `broken`; the rest also take what came out at the other end.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from gwsimulator.invariants.beats import beats_on_time
 from gwsimulator.invariants.budget import identifies_apart, identifies_within_a_day, rest_calls_awaited
@@ -18,10 +18,11 @@ from gwsimulator.invariants.connections import (
 )
 from gwsimulator.invariants.consumers import Received, leaks, losses_told_once, missing_or_doubled
 from gwsimulator.invariants.fatal import silence_after_fatal
+from gwsimulator.invariants.tenures import Span, Tenure, one_machine_per_shard, tenures
 from gwsimulator.ledger import Ledger
 from gwsimulator.settings import Settings
 
-__all__ = ["Received", "broken", "leaks", "losses_told_once", "missing_or_doubled"]
+__all__ = ["Received", "Tenure", "broken", "leaks", "losses_told_once", "missing_or_doubled", "tenures"]
 
 
 def broken(
@@ -34,6 +35,8 @@ def broken(
     beat_slack_s: float = 1.0,
     seq_lag_s: float = 5.0,
     until: float | None = None,
+    gone: Mapping[int, float] | None = None,
+    away: Mapping[str, Sequence[Span]] | None = None,
     excused: Collection[str] = (),
 ) -> list[str]:
     """Return a sentence for each time an invariant was broken, e.g. `I1: shards 0 and 1 identified ...`.
@@ -48,6 +51,8 @@ def broken(
         seq_lag_s: how old a dispatch may be that a heartbeat's `d` does not count yet.
         until: when the test ended, for heartbeats that ought to have come since the last; None: at the
             newest record.
+        gone: for connections whose end was kept from the gateway: when their client let go of them.
+        away: by a client's address: from when to when all of its processes were stopped.
         excused: names of invariants that this test breaks on purpose, e.g. `{"I7"}` when it stops a process.
     """
     found: dict[str, Iterable[str]] = {
@@ -60,6 +65,7 @@ def broken(
         "I7": beats_on_time(ledger, slack_s=beat_slack_s, lag_s=seq_lag_s, until=until),
         "I10": rest_calls_awaited(ledger, rest_calls),
         "I12": silence_after_fatal(ledger),
+        "I13": one_machine_per_shard(ledger, gone=gone or {}, away=away or {}),
     }
     return [
         f"{name}: {sentence}"
