@@ -13,18 +13,18 @@ import sys
 import tempfile
 import threading
 import time
-import zlib
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from chaos.machine import Machine, Role, send
-from chaos.notes import Noted, Sent, compare
-from chaos.plan import STOP_S, Step, steps
+from chaos.hearing import let_all_hear, print_tallies, truth_of
+from chaos.listeners import Role
+from chaos.machine import Machine
+from chaos.plan import RARE, STOP_S, Step, steps
+from chaos.service import send
 from gwsimulator import Settings, ThreadedSimulator, in_thread
 
-RARE: Final = "GUILD_ROLE_UPDATE"
 CALM_S: Final = 60.0
 """How long everybody may take to be whole again, at the end."""
 
@@ -119,35 +119,7 @@ class Run:
     def _begin(self, machine: Machine, sim: ThreadedSimulator) -> None:
         """Wait until everybody hears every shard."""
         print(f"seed {self._given.seed}: {self._given.kills} kills; starting", flush=True)
-        self._let_all_hear(machine, sim, READY_S)
-
-    def _let_all_hear(self, machine: Machine, sim: ThreadedSimulator, seconds: float) -> dict[int, int]:
-        """Send events on every shard until everybody has one from now; return the seqs of now."""
-        deadline = time.monotonic() + seconds
-        marks = {shard: _last_seq(sim, shard) for shard in self._shards}
-        while True:
-            for shard in self._shards:
-                if _last_seq(sim, shard):
-                    sim.emit(RARE, {"guild_id": "1", "role": {"id": "1"}}, shard=shard)
-            time.sleep(0.5)
-            if all(
-                machine.had(at, shard) > marks[shard]
-                for at, role in enumerate(machine.roles)
-                for shard in role.shards
-            ):
-                return marks
-            if time.monotonic() > deadline:
-                late = [
-                    f"{role.title}: shard {shard} at seq {machine.had(at, shard)}, not beyond {marks[shard]}"
-                    for at, role in enumerate(machine.roles)
-                    for shard in role.shards
-                    if machine.had(at, shard) <= marks[shard]
-                ]
-                print(
-                    f"after {seconds:g} s not everybody hears every shard:\n  " + "\n  ".join(late),
-                    flush=True,
-                )
-                return marks
+        let_all_hear(machine.listeners, sim, self._shards, READY_S)
 
     def _disturb(self, machine: Machine, sim: ThreadedSimulator, until: float) -> None:
         for step in steps(self._given.seed, self._given.kills):
@@ -203,9 +175,9 @@ class Run:
         """Let everybody become whole again; return up to which seq of each shard all should have all."""
         print("calm: waiting until everybody has everything", flush=True)
         time.sleep(STOP_S[1] + 0.5)
-        self._let_all_hear(machine, sim, CALM_S)
+        let_all_hear(machine.listeners, sim, self._shards, CALM_S)
         time.sleep(3.0)  # a beacon tells of what else is missing
-        return self._let_all_hear(machine, sim, CALM_S)
+        return let_all_hear(machine.listeners, sim, self._shards, CALM_S)
 
     def _verdict(
         self,
@@ -215,24 +187,10 @@ class Run:
         status: int | None,
         seconds: float,
     ) -> int:
-        truth = {shard: _truth(sim, shard, upto[shard]) for shard in self._shards}
+        truth = {shard: truth_of(sim, shard, upto[shard]) for shard in self._shards}
         print(f"\nin {seconds:.0f} s: " + ", ".join(f"{what} {n}" for what, n in sorted(self._done.items())))
         kills = sum(count for what, count in self._done.items() if what.startswith("killed"))
-        print(
-            f"{'subscriber':<24}{'starts':>7}{'events':>9}{'lost':>6}{'doubled':>9}{'out of order':>14}"
-            f"{'changed':>9}{'gaps':>6}{'again':>7}"
-        )
-        faults = 0
-        for at, role in enumerate(machine.roles):
-            mine = {shard: truth[shard] for shard in role.shards}
-            tally = compare(_until(machine.noted(at), upto), mine, role.names)
-            faults += tally.faults
-            print(
-                f"{role.title:<24}{machine.subscribers[at].starts:>7}{tally.events:>9}{tally.lost:>6}"
-                f"{tally.doubled:>9}{tally.disordered:>14}{tally.changed:>9}{tally.gaps:>6}{tally.again:>7}"
-            )
-            for example in tally.examples:
-                print(f"    {example}")
+        faults = print_tallies(machine.listeners, truth, upto)
         identifies = len(sim.ledger.identifies)
         resumes = sum(resume.outcome == "resumed" for resume in sim.ledger.resumes)
         dispatches = sum(map(len, truth.values()))
@@ -250,29 +208,6 @@ class Run:
             "nothing lost, doubled or out of order" if good else "NOT as it should be: see above", flush=True
         )
         return 0 if good else 1
-
-
-def _last_seq(sim: ThreadedSimulator, shard: int) -> int:
-    return next((one.seq for one in reversed(sim.ledger.dispatches(shard=shard))), 0)
-
-
-def _truth(sim: ThreadedSimulator, shard: int, upto: int) -> list[Sent]:
-    """Return what was sent on a shard, up to this seq of its last session."""
-    sessions: dict[str, int] = {}
-    found = [
-        (sessions.setdefault(one.session, len(sessions) + 1), one)
-        for one in sim.ledger.dispatches(shard=shard)
-    ]
-    return [
-        Sent(one.name, number, one.seq, zlib.crc32(one.payload or b""))
-        for number, one in found
-        if number < len(sessions) or one.seq <= upto
-    ]
-
-
-def _until(noted: list[Noted | None], upto: dict[int, int]) -> list[Noted | None]:
-    """Leave out what was sent when nobody waited for it any more."""
-    return [one for one in noted if one is None or one.seq is None or one.seq <= upto[one.shard]]
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Machines that are network namespaces of this one (does): a bridge between them, and links that can be cut.
+"""Machines that are network namespaces of this one (does): a bridge between them, links that can be cut.
 
-Each machine has its own loopback, an address on the bridge and nothing else. The bridge has an address too, by
-which whoever made the machines reaches them. A link is cut by what its two ends believe of each other's
+Each machine has its own loopback, an address on the bridge and nothing else. The bridge has an address too,
+by which whoever made the machines reaches them. A link is cut by what its two ends believe of each other's
 hardware address: with one that nobody has, packets vanish, and nobody is told of it. With that of the `wall`,
 which takes every address for its own, the end that sends is refused by a TCP reset. Needs root, iproute2 and
 nsenter (util-linux), no packet filter and no module of the kernel beyond bridge and veth.
@@ -27,6 +27,7 @@ Cut = Literal["vanish", "reset"]
 
 _SLOTS: Final = range(1, 200)
 _WALL: Final = "wall"
+_IP: Final = shutil.which("ip") or "ip"
 _NOBODY: Final = "02:67:77:00:00:fe"
 _NAMED: Final = Path("/run/netns")
 _CLONE_NEWNET: Final = 0x40000000
@@ -44,7 +45,7 @@ def _ip(*batch: str) -> None:
         NoNamespaces: the system doesn't let us, or has no such thing.
     """
     done = subprocess.run(
-        ["ip", "-batch", "-"], input="\n".join(batch), capture_output=True, text=True, check=False
+        [_IP, "-batch", "-"], input="\n".join(batch), capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise NoNamespaces(f"ip {batch[0]}, and what follows: {done.stderr.strip()[:300]}")
@@ -67,15 +68,15 @@ def _existing() -> dict[int, set[str]]:
     """Return what there is by slots: namespaces and interfaces."""
     found: dict[int, set[str]] = {}
     for folder in (_NAMED, Path("/sys/class/net")):
-        for name in os.listdir(folder) if folder.is_dir() else []:
-            if match := _OURS.fullmatch(name):
-                found.setdefault(int(match[1]), set()).add(name)
+        for path in folder.iterdir() if folder.is_dir() else []:
+            if match := _OURS.fullmatch(path.name):
+                found.setdefault(int(match[1]), set()).add(path.name)
     return found
 
 
 def pids_in(namespace: str) -> list[int]:
     """Return the processes in a namespace."""
-    done = subprocess.run(["ip", "netns", "pids", namespace], capture_output=True, text=True, check=False)
+    done = subprocess.run([_IP, "netns", "pids", namespace], capture_output=True, text=True, check=False)
     return [int(pid) for pid in done.stdout.split()]
 
 
@@ -88,8 +89,10 @@ def _remove(slot: int) -> None:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
     for name in names:
-        what = ["ip", "netns", "del", name] if "-" in name else ["ip", "link", "del", name]
-        subprocess.run(what, capture_output=True, check=False)  # an interface may have gone with its other end
+        what = [_IP, "netns", "del", name] if "-" in name else [_IP, "link", "del", name]
+        subprocess.run(
+            what, capture_output=True, check=False
+        )  # an interface may have gone with its other end
 
 
 def sweep() -> list[int]:
@@ -155,7 +158,7 @@ class Network:
 
     def _within(self, name: str, *batch: str) -> None:
         done = subprocess.run(
-            ["ip", "-n", self.namespace(name), "-batch", "-"],
+            [_IP, "-n", self.namespace(name), "-batch", "-"],
             input="\n".join(batch),
             capture_output=True,
             text=True,
@@ -200,7 +203,7 @@ class Network:
         return pids_in(self.namespace(name))
 
     def listen(self, name: str, address: str, port: int, backlog: int = 1024) -> socket.socket:
-        """Return a socket that listens on a machine, for a process that is not on it; `port` 0: a free one."""
+        """Return a socket that listens on a machine, for a process that isn't on it; `port` 0: a free one."""
         made: list[socket.socket | BaseException] = []
 
         def make() -> None:
@@ -208,7 +211,7 @@ class Network:
             try:
                 with (_NAMED / self.namespace(name)).open("rb") as file:
                     if ctypes.CDLL(None, use_errno=True).setns(file.fileno(), _CLONE_NEWNET):
-                        raise OSError(ctypes.get_errno(), f"setns to {name}")  # noqa: TRY301
+                        raise OSError(ctypes.get_errno(), f"setns to {name}")
                 listening = socket.socket()
                 listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 listening.bind((address, port))
@@ -219,7 +222,9 @@ class Network:
                     listening.close()
                 made.append(wrong)
 
-        thread = threading.Thread(target=make)  # a thread of its own: none may come back from another namespace
+        thread = threading.Thread(
+            target=make
+        )  # a thread of its own: none may come back from another namespace
         thread.start()
         thread.join()
         if isinstance(made[0], BaseException):
@@ -231,8 +236,8 @@ class Network:
 
         Args:
             one, other: their names.
-            how: `vanish`: whatever is sent either way is gone, and nobody hears of it. `reset`: whatever `one`
-                sends is answered by a TCP reset, while `other` hears nothing.
+            how: `vanish`: whatever is sent either way is gone, and nobody hears of it. `reset`: whatever
+                `one` sends is answered by a TCP reset, while `other` hears nothing.
         """
         with self._lock:
             if how == "reset":
@@ -249,6 +254,4 @@ class Network:
                 self._believe(other, one, self._hardware(one))
 
     def _believe(self, name: str, peer: str, hardware: str) -> None:
-        self._within(
-            name, f"neigh replace {self.address(peer)} lladdr {hardware} nud permanent dev eth0"
-        )
+        self._within(name, f"neigh replace {self.address(peer)} lladdr {hardware} nud permanent dev eth0")

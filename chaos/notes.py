@@ -19,6 +19,7 @@ class Noted:
     Attributes:
         seq: Discord's, None for our own notices.
         check: CRC-32 of the payload.
+        at: monotonic seconds at which it had it.
     """
 
     name: str
@@ -28,12 +29,16 @@ class Noted:
     session: int
     seq: int | None
     check: int
+    at: float = field(default=0.0, compare=False)
 
 
 def line_of(noted: Noted) -> str:
     """Return the line that says it."""
     seq = "-" if noted.seq is None else noted.seq
-    return f"{noted.name} {noted.shard} {noted.epoch} {noted.offset} {noted.session} {seq} {noted.check}\n"
+    return (
+        f"{noted.name} {noted.shard} {noted.epoch} {noted.offset} {noted.session} {seq} {noted.check}"
+        f" {noted.at:.4f}\n"
+    )
 
 
 def read_lines(text: str) -> list[Noted | None]:
@@ -43,20 +48,21 @@ def read_lines(text: str) -> list[Noted | None]:
         if line == STARTED:
             noted.append(None)
             continue
-        name, shard, epoch, offset, session, seq, check = line.split(" ")
+        name, shard, epoch, offset, session, seq, check, at = line.split(" ")
         number = None if seq == "-" else int(seq)
-        noted.append(Noted(name, int(shard), epoch, int(offset), int(session), number, int(check)))
+        noted.append(Noted(name, int(shard), epoch, int(offset), int(session), number, int(check), float(at)))
     return noted
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """One dispatch as Discord sent it; `session` counts the shard's sessions from 1."""
+    """One dispatch as Discord sent it; `session` counts the shard's sessions from 1, `at` is in its clock."""
 
     name: str
     session: int
     seq: int
     check: int
+    at: float = 0.0
 
 
 @dataclass(slots=True)

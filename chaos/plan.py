@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+RARE: Final = "GUILD_ROLE_UPDATE"
+"""An event that nothing else sends."""
+
 KILLED: Final = (("worker", 50), ("subscriber", 25), ("coordinator", 15), ("nursery", 10))
 STOPPED: Final = (("worker", 40), ("subscriber", 40), ("coordinator", 15), ("nursery", 5))
 FAULTS: Final = (

@@ -1,10 +1,10 @@
 """Each machine's way to the simulator (does): its own 127.0.0.1, passed on to ours, and cut where wanted.
 
-The simulator, like a cluster that speaks to it without TLS, keeps to loopback, and each machine has a loopback
-of its own. So on each one something listens at the simulator's ports and passes all bytes on, from an address
-by which the simulator can tell the machines apart. While a machine's way is cut, nothing passes in either
-direction and no end of a connection does; when it is mended, what waited goes on its way, as TCP would have
-sent it again. One difference from a cable: a dial succeeds as far as this machine's loopback, and then hangs.
+The simulator, like a cluster that speaks to it without TLS, keeps to loopback, and each machine has a
+loopback of its own. So on each one something listens at the simulator's ports and passes all bytes on, from
+an address by which the simulator can tell the machines apart. While a machine's way is cut, nothing passes in
+either direction, no end of a connection either; when it is mended, what waited goes on its way, as TCP would
+have sent it again. One difference from a cable: a dial succeeds as far as this machine's loopback, and then hangs.
 """
 
 from __future__ import annotations

@@ -28,7 +28,14 @@ def _writer(path: str) -> Callable[[str], None]:
 def _line(event: gwcluster.Event) -> str:
     return line_of(
         Noted(
-            event.name, event.shard, event.epoch, event.offset, event.session, event.seq, crc32(event.payload)
+            event.name,
+            event.shard,
+            event.epoch,
+            event.offset,
+            event.session,
+            event.seq,
+            crc32(event.payload),
+            time.monotonic(),
         )
     )
 
@@ -43,7 +50,7 @@ def _linger_s(event: gwcluster.Event) -> float:
 
 
 async def _follow(given: argparse.Namespace, write: Callable[[str], None]) -> None:
-    async with gwcluster.connect(events=given.events, requests=given.requests) as cluster:
+    async with gwcluster.connect(given.file, events=given.events, requests=given.requests) as cluster:
         async for event in cluster.subscribe(*given.names, shards=given.shards, cursor=given.cursor):
             if _wanted(event):
                 write(_line(event))
@@ -51,7 +58,7 @@ async def _follow(given: argparse.Namespace, write: Callable[[str], None]) -> No
 
 
 def _follow_blocking(given: argparse.Namespace, write: Callable[[str], None]) -> None:
-    with gwcluster.connect(events=given.events, requests=given.requests) as cluster:
+    with gwcluster.connect(given.file, events=given.events, requests=given.requests) as cluster:
         for event in cluster.subscribe(*given.names, shards=given.shards, cursor=given.cursor):
             if _wanted(event):
                 write(_line(event))
@@ -61,10 +68,11 @@ def _follow_blocking(given: argparse.Namespace, write: Callable[[str], None]) ->
 def main() -> None:
     """Follow until killed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("events")
-    parser.add_argument("requests")
     parser.add_argument("notes")
     parser.add_argument("cursor")
+    parser.add_argument("--file", help="the cluster's; instead of the next two")
+    parser.add_argument("--events")
+    parser.add_argument("--requests")
     parser.add_argument("--names", type=lambda text: text.split(","), default=[])
     parser.add_argument("--shards", type=lambda text: [int(shard) for shard in text.split(",")])
     parser.add_argument("--blocking", action="store_true")
