@@ -51,13 +51,33 @@ def main() -> None:
         "--max-seconds", type=float, default=3600.0, help="end the disturbances after so long"
     )
     parser.add_argument("--keep", type=Path, help="keep logs, notes and cursors in this folder")
+    parser.add_argument(
+        "--hosts", type=int, default=1, help="on several hosts, each in a network namespace; needs root (1)"
+    )
+    parser.add_argument("--lease", type=float, default=6.0, help="of several hosts, in seconds (6)")
+    parser.add_argument(
+        "--apart", action="store_true", help="several hosts that know nothing of each other, and no NATS"
+    )
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what it started is to end with it
     if given.keep is not None:
         given.keep.mkdir(parents=True, exist_ok=True)
-        sys.exit(Run(given, given.keep.absolute()).run())
+        sys.exit(_run(given, given.keep.absolute()))
     with tempfile.TemporaryDirectory(prefix="gwchaos-") as folder:
-        sys.exit(Run(given, Path(folder)).run())
+        sys.exit(_run(given, Path(folder)))
+
+
+def _run(given: argparse.Namespace, folder: Path) -> int:
+    if given.hosts == 1:
+        return Run(given, folder).run()
+    from chaos.hosts_run import HostsRun
+    from chaos.namespaces import NoNamespaces
+
+    try:
+        return HostsRun(given, folder).run()
+    except NoNamespaces as why:
+        print(f"chaos: no hosts: {why}", file=sys.stderr)
+        return 2
 
 
 def roles_for(shards: int) -> Sequence[Role]:

@@ -240,18 +240,24 @@ class Network:
                 `one` sends is answered by a TCP reset, while `other` hears nothing.
         """
         with self._lock:
-            if how == "reset":
-                self._within(_WALL, f"route replace local {self.address(other)}/32 dev lo")
-            self._believe(one, other, self._hardware(_WALL) if how == "reset" else _NOBODY)
-            self._believe(other, one, _NOBODY)
             self._cut[one, other] = how
+            self._apply(one, other)
 
     def mend(self, one: str, other: str) -> None:
-        """Undo `cut`; what is not cut stays as it is."""
+        """Undo `cut`; a link that is cut from its other side too stays cut."""
         with self._lock:
             if self._cut.pop((one, other), None) is not None:
-                self._believe(one, other, self._hardware(other))
-                self._believe(other, one, self._hardware(one))
+                self._apply(one, other)
+
+    def _apply(self, one: str, other: str) -> None:
+        """Let each end believe what it should."""
+        is_cut = bool({(one, other), (other, one)} & self._cut.keys())
+        for end, peer in ((one, other), (other, one)):
+            if self._cut.get((end, peer)) == "reset":
+                self._within(_WALL, f"route replace local {self.address(peer)}/32 dev lo")
+                self._believe(end, peer, self._hardware(_WALL))
+            else:
+                self._believe(end, peer, _NOBODY if is_cut else self._hardware(peer))
 
     def _believe(self, name: str, peer: str, hardware: str) -> None:
         self._within(name, f"neigh replace {self.address(peer)} lladdr {hardware} nud permanent dev eth0")

@@ -4,7 +4,8 @@ The simulator, like a cluster that speaks to it without TLS, keeps to loopback, 
 loopback of its own. So on each one something listens at the simulator's ports and passes all bytes on, from
 an address by which the simulator can tell the machines apart. While a machine's way is cut, nothing passes in
 either direction, no end of a connection either; when it is mended, what waited goes on its way, as TCP would
-have sent it again. One difference from a cable: a dial succeeds as far as this machine's loopback, and then hangs.
+have sent it again. One difference from a cable: a dial
+succeeds as far as this machine's loopback, and then hangs.
 """
 
 from __future__ import annotations

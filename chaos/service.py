@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,15 +29,12 @@ def send(pid: int, signum: int) -> bool:
 
 
 class Service:
-    """One program that is started again whenever it ends, until it is told to stop.
-
-    Attributes:
-        held: it is not started again for now: its machine is down.
-    """
+    """One program that is started again whenever it ends, until it is told to stop."""
 
     def __init__(self, arguments: Sequence[str], log: Path, environ: dict[str, str]) -> None:
         self.starts = 0
-        self.held = False
+        self._held = False
+        self._lock = threading.Lock()
         self.log = log
         self._arguments = arguments
         self._environ = environ
@@ -51,8 +49,20 @@ class Service:
 
     def keep(self) -> None:
         """Start it if it doesn't run."""
-        if self._ending or self.held or self.pid is not None:
-            return
+        with self._lock:
+            if not (self._ending or self._held or self.pid is not None):
+                self._start()
+
+    def hold(self) -> None:
+        """Don't start it again from now on, for its machine is down."""
+        with self._lock:
+            self._held = True
+
+    def release(self) -> None:
+        """Start it again when it doesn't run."""
+        self._held = False
+
+    def _start(self) -> None:
         if self._process is not None:
             self.statuses.append(self._process.returncode)
         self.starts += 1
