@@ -19,9 +19,11 @@ import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final, Literal, Self
+from typing import Final, Literal, Self, TypeVar
+
+T = TypeVar("T")
 
 Cut = Literal["vanish", "reset"]
 
@@ -202,33 +204,25 @@ class Network:
         """Return the processes that run on a machine."""
         return pids_in(self.namespace(name))
 
-    def listen(self, name: str, address: str, port: int, backlog: int = 1024) -> socket.socket:
-        """Return a socket that listens on a machine, for a process that isn't on it; `port` 0: a free one."""
-        made: list[socket.socket | BaseException] = []
+    def on(self, name: str, make: Callable[[], T]) -> T:
+        """Call something on a machine, for a process that isn't on it: sockets stay where they were made."""
+        made: list[T] = []
+        failed: list[OSError] = []
 
-        def make() -> None:
-            listening: socket.socket | None = None
+        def call() -> None:
             try:
                 with (_NAMED / self.namespace(name)).open("rb") as file:
                     if ctypes.CDLL(None, use_errno=True).setns(file.fileno(), _CLONE_NEWNET):
-                        raise OSError(ctypes.get_errno(), f"setns to {name}")
-                listening = socket.socket()
-                listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                listening.bind((address, port))
-                listening.listen(backlog)
-                made.append(listening)
+                        raise OSError(ctypes.get_errno(), f"can't enter {name}")
+                made.append(make())
             except OSError as wrong:
-                if listening is not None:
-                    listening.close()
-                made.append(wrong)
+                failed.append(wrong)
 
-        thread = threading.Thread(
-            target=make
-        )  # a thread of its own: none may come back from another namespace
+        thread = threading.Thread(target=call)  # a thread of its own, so that none has to find its way back
         thread.start()
         thread.join()
-        if isinstance(made[0], BaseException):
-            raise made[0]
+        if failed:
+            raise failed[0]
         return made[0]
 
     def cut(self, one: str, other: str, how: Cut = "vanish") -> None:

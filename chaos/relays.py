@@ -11,6 +11,7 @@ succeeds as far as this machine's loopback, and then hangs.
 from __future__ import annotations
 
 import contextlib
+import functools
 import selectors
 import socket
 import struct
@@ -79,7 +80,7 @@ class Relays:
         self._listening: dict[socket.socket, tuple[str, int]] = {}
         for name in machines:
             for port in ports:
-                listening = network.listen(name, "127.0.0.1", port)
+                listening = network.on(name, functools.partial(_listening, port))
                 listening.setblocking(False)
                 self._listening[listening] = name, port
                 self._selector.register(listening, _READ, None)
@@ -252,6 +253,10 @@ class Relays:
             if resets:
                 _reset(end.sock)
             end.sock.close()
+
+
+def _listening(port: int) -> socket.socket:
+    return socket.create_server(("127.0.0.1", port), backlog=1024)
 
 
 def _reset(sock: socket.socket) -> None:

@@ -1,4 +1,4 @@
-"""Two machines never have one shard at once: kept by those that hand it over, broken here by those that don't."""
+"""Two machines never have one shard at once: kept by who hands it over, broken here by who doesn't."""
 
 from __future__ import annotations
 
@@ -41,10 +41,11 @@ def test_a_resume_from_another_machine_on_a_held_shard_breaks_i13() -> None:
     link, session = live_on(rig, A)
     rig.run_for(1.0)
     after = resumed_on(rig, B, session)
-    assert i13(rig) == [
+    (told,) = i13(rig)
+    assert told == (
         f"I13: shard 0 was dialled from 127.0.1.2 at 10001.000 (connection {after}) "
         f"while 127.0.1.1 had connection {link} since 10000.000"
-    ]
+    )
 
 
 def test_dialling_too_early_breaks_i13_though_the_resume_came_after_the_end() -> None:

@@ -12,7 +12,7 @@ import pytest
 from chaos.notes import GAP, STARTED, Noted, Sent, Tally, compare, line_of, read_lines
 from chaos.plan import RESUMABLE_CODES, steps
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 EPOCH = "00000000000000aa"
 
 
