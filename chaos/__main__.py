@@ -70,12 +70,13 @@ def main() -> None:
 def _run(given: argparse.Namespace, folder: Path) -> int:
     if given.hosts == 1:
         return Run(given, folder).run()
+    from chaos.hosts import HostRefused
     from chaos.hosts_run import HostsRun
     from chaos.namespaces import NoNamespaces
 
     try:
         return HostsRun(given, folder).run()
-    except NoNamespaces as why:
+    except (NoNamespaces, HostRefused) as why:
         print(f"chaos: no hosts: {why}", file=sys.stderr)
         return 2
 

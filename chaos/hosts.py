@@ -28,6 +28,10 @@ Undo = Callable[[], None]
 Span = tuple[float, float]
 
 ELSEWHERE: Final = "elsewhere"
+STARTS_S: Final = 20.0
+REFUSED: Final = {2, 78}
+"""With these statuses a program says that it can't be run like this."""
+
 WAKES_S: Final = 0.25
 """How long a process may take to run after SIGCONT."""
 
@@ -45,6 +49,10 @@ log: {{retention: {{bytes: 256MiB, age: 1h}}}}
 supervision: {{restarts: 1000000, within: 60s}}
 security: {{curve: {{secret_key_file: '{keys}/cluster.key_secret', clients_dir: '{keys}/clients'}}}}
 """
+
+
+class HostRefused(Exception):  # noqa: N818 - it says what happened
+    """A host can't run with the configuration that it was given; the text is what it said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,13 +159,32 @@ class Hosts:
     # ------------------------------------------------------------------ starting and ending
 
     def start(self) -> None:
-        """Start the servers, wait for them, then hosts and subscribers; whatever ends is started again."""
+        """Start the servers, wait for them, then hosts and subscribers; whatever ends is started again.
+
+        Raises:
+            HostRefused: a host's configuration can't be used.
+            TimeoutError: a server isn't ready in time.
+        """
         for service in self.services.values():
             service.hold()
         self._manager.start()
         self.nats.wait_until_ready()
         for service in self.services.values():
             service.release()
+        deadline = time.monotonic() + STARTS_S
+        while not all(self.processes(name, "nursery") for name in self.layout.names):
+            self._look_for_refusals()
+            if time.monotonic() > deadline:
+                return  # what is late may come yet
+            time.sleep(LOOK_S)
+        self._look_for_refusals()
+
+    def _look_for_refusals(self) -> None:
+        for name, service in self.services.items():
+            if set(service.statuses) & REFUSED:
+                raise HostRefused(
+                    f"{name} ended with {service.statuses[0]}:\n{service.log.read_text()[-800:]}"
+                )
 
     def _manage(self) -> None:
         everything = [*self.nats.services.values(), *self.services.values(), *self.listeners.services]
