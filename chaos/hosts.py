@@ -32,6 +32,9 @@ STARTS_S: Final = 20.0
 REFUSED: Final = {2, 78}
 """With these statuses a program says that it can't be run like this."""
 
+MANY_STARTS: Final = 5
+"""Who has ended so often within the first seconds won't run at all."""
+
 WAKES_S: Final = 0.25
 """How long a process may take to run after SIGCONT."""
 
@@ -181,7 +184,7 @@ class Hosts:
 
     def _look_for_refusals(self) -> None:
         for name, service in self.services.items():
-            if set(service.statuses) & REFUSED:
+            if set(service.statuses) & REFUSED or service.starts > MANY_STARTS:
                 raise HostRefused(
                     f"{name} ended with {service.statuses[0]}:\n{service.log.read_text()[-800:]}"
                 )

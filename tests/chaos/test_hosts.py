@@ -68,21 +68,8 @@ def test_a_made_up_takeover_makes_the_verdict_red(tmp_path: Path) -> None:
 
 
 def test_a_short_run_of_chaos_on_hosts_that_are_apart_finds_nothing(tmp_path: Path) -> None:
-    options = [
-        "--hosts",
-        "3",
-        "--apart",
-        "--shards",
-        "6",
-        "--lease",
-        "3",
-        "--kills",
-        "8",
-        "--seed",
-        "4",
-        "--rate",
-        "20",
-    ]
+    options = ["--hosts", "3", "--apart", "--shards", "6", "--lease", "3"]
+    options += ["--kills", "8", "--seed", "4", "--rate", "20"]
     run = subprocess.Popen(
         [ROOT / "scripts" / "chaos", *options, "--keep", tmp_path],
         stdout=subprocess.PIPE,
