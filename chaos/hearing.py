@@ -24,17 +24,21 @@ def let_all_hear(
             if last_seq(sim, shard):
                 sim.emit(RARE, {"guild_id": "1", "role": {"id": "1"}}, shard=shard)
         time.sleep(0.5)
-        late = [
-            f"{role.title}: shard {shard} at seq {had}, not beyond {marks[shard]}"
-            for at, role in enumerate(listeners.roles)
-            for shard in role.shards
-            if (had := listeners.had(at, shard)) <= marks[shard]
-        ]
-        if not late:
+        if not (late := deaf(listeners, marks)):
             return marks
         if time.monotonic() > deadline:
             print(f"after {seconds:g} s not everybody hears every shard:\n  " + "\n  ".join(late), flush=True)
             return marks
+
+
+def deaf(listeners: Listeners, marks: Mapping[int, int]) -> list[str]:
+    """Return who hasn't had anything beyond these seqs, in words."""
+    return [
+        f"{role.title}: shard {shard} at seq {had}, not beyond {marks[shard]}"
+        for at, role in enumerate(listeners.roles)
+        for shard in role.shards
+        if (had := listeners.had(at, shard)) <= marks[shard]
+    ]
 
 
 def last_seq(sim: ThreadedSimulator, shard: int) -> int:

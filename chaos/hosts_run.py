@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from chaos.findings import Silence, identify_lines, moves, silences
-from chaos.hearing import let_all_hear, print_tallies, truth_of, until
+from chaos.hearing import deaf, let_all_hear, print_tallies, truth_of, until
 from chaos.hosts import Hosts, Layout, Undo
 from chaos.hosts_plan import HostStep, host_steps
 from chaos.listeners import Role
@@ -96,7 +96,10 @@ class HostsRun:
         with in_thread(settings) as sim, Hosts(self._folder, sim, layout, roles_for(layout)) as hosts:
             print(f"seed {given.seed}: {given.kills} kills on {layout.hosts} hosts; starting", flush=True)
             hosts.start()
-            let_all_hear(hosts.listeners, sim, range(layout.shards), READY_S)
+            marks = let_all_hear(hosts.listeners, sim, range(layout.shards), READY_S)
+            if deaf(hosts.listeners, marks):
+                print("NOT as it should be: it never began", flush=True)
+                return 1
             whole = time.monotonic()
             self._disturb(hosts, began + given.max_seconds)
             self._undo_until(None)

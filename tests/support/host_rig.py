@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import pytest
 
-from chaos.hearing import last_seq, let_all_hear, print_tallies, truth_of
+from chaos.hearing import deaf, last_seq, let_all_hear, print_tallies, truth_of
 from chaos.hosts import ELSEWHERE, Hosts, Layout
 from chaos.hosts_run import figures, judged, roles_for, settings_for
 from chaos.listeners import PYTHON, environment
@@ -90,13 +90,8 @@ class HostRig:
     def all_hear(self, seconds: float = WHOLE_S) -> dict[int, int]:
         """Wait until every subscriber hears every shard; return the seqs until which all should have all."""
         marks = let_all_hear(self.hosts.listeners, self.sim, self.shards, seconds)
-        deaf = [
-            f"{role.title}: shard {shard}"
-            for at, role in enumerate(self.hosts.listeners.roles)
-            for shard in role.shards
-            if self.hosts.listeners.had(at, shard) <= marks[shard]
-        ]
-        assert not deaf, f"not heard within {seconds:g} s: {deaf}"
+        late = deaf(self.hosts.listeners, marks)
+        assert not late, f"not heard within {seconds:g} s: {late}"
         return marks
 
     def seqs(self) -> dict[int, int]:
