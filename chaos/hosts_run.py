@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import datetime
 import functools
 import heapq
 import itertools
@@ -26,6 +27,7 @@ from gwsimulator.invariants import broken, tenures
 
 CALM_S: Final = 90.0
 READY_S: Final = 120.0
+CAUGHT_UP_S: Final = 20.0
 STOPS_S: Final = 30.0
 
 EXCUSED: Final = frozenset({"I3", "I7"})
@@ -84,7 +86,7 @@ class HostsRun:
             high_water_mark=given.high_water_mark,
         )
         self._done: Counter[str] = Counter()
-        self._busy: dict[str, int] = {}
+        self._busy: set[str] = set()
         self._undos: list[tuple[float, int, str, Undo]] = []
         self._order = itertools.count()
 
@@ -133,7 +135,8 @@ class HostsRun:
             due, _, who, undo = heapq.heappop(self._undos)
             time.sleep(max(0.0, due - time.monotonic()))
             undo()
-            self._busy.pop(who, None)
+            self._note(f"{who} is as before")
+            self._busy.discard(who)
         if at is not None:
             time.sleep(max(0.0, at - time.monotonic()))
 
@@ -156,6 +159,8 @@ class HostsRun:
             case "kill NATS leader" | "kill NATS follower" | "stop NATS leader":
                 if not servers or self._free(servers, 1, which) is None:
                     return
+                if not self._servers_whole(hosts):
+                    return
                 server = hosts.nats.victim(what.rpartition(" ")[2], which)
                 if server is not None:
                     act = hosts.stop_server if what.startswith("stop") else hosts.kill_server
@@ -164,6 +169,20 @@ class HostsRun:
                 host = self._free(names, max(1, len(names) - 1), which)
                 if host is not None:
                     self._lasting(step, host, self._to_host(step, host, hosts))
+
+    def _servers_whole(self, hosts: Hosts) -> bool:
+        """Wait until the server that was disturbed last has caught up: NATS bears one at a time."""
+        try:
+            hosts.nats.wait_until_ready(CAUGHT_UP_S)
+        except TimeoutError:
+            self._done["no whole NATS to disturb"] += 1
+            return False
+        return True
+
+    def _note(self, text: str) -> None:
+        """Add a line to the timeline, in wall time as the logs have it."""
+        with (self._folder / "timeline").open("a", encoding="utf-8") as file:
+            file.write(f"{datetime.datetime.now().astimezone():%H:%M:%S.%f} {text}\n")
 
     def _to_host(self, step: HostStep, host: str, hosts: Hosts) -> Undo:
         how: Cut = "reset" if step.resets else "vanish"
@@ -186,11 +205,15 @@ class HostsRun:
 
     def _kill(self, pids: Sequence[int], step: HostStep) -> None:
         if pids:
-            self._done[step.what] += send(pids[step.which % len(pids)], 9)
+            pid = pids[step.which % len(pids)]
+            self._done[step.what] += send(pid, 9)
+            self._note(f"{step.what}: process {pid}")
 
     def _lasting(self, step: HostStep, who: str, undo: Undo) -> None:
-        self._done[step.what + (" (reset)" if step.resets and step.what.startswith("cut") else "")] += 1
-        self._busy[who] = 1
+        how = " (reset)" if step.resets and step.what.startswith("cut") else ""
+        self._done[step.what + how] += 1
+        self._note(f"{step.what}{how}: {who}, for {step.lasts_s:.1f} s")
+        self._busy.add(who)
         heapq.heappush(self._undos, (time.monotonic() + step.lasts_s, next(self._order), who, undo))
 
     # ------------------------------------------------------------------ the verdict
