@@ -228,10 +228,10 @@ class Relays:
             del end.waiting[:sent]
 
     def _watch(self, one: Passed) -> None:
-        """Read from each end what there is room for; of a cut way, only the machine's own end."""
+        """Read from each end what there is room for, and write what may pass."""
         is_open = self._ways[one.machine] == "open"
         for end, other in ((one.client, one.server), (one.server, one.client)):
-            reads = not end.ended and len(other.waiting) < _WAITS_BYTES and (is_open or end is one.client)
+            reads = not end.ended and len(other.waiting) < _WAITS_BYTES
             wanted = (_READ if reads else 0) | (_WRITE if is_open and end.waiting else 0)
             registered = self._selector.get_map().get(end.sock)
             if not wanted:

@@ -72,7 +72,8 @@ def test_the_leader_of_most_streams_is_found_killed_and_succeeded(tmp_path: Path
                 assert led is not None
                 leader = until(lambda: servers.victim("leader", 0), "a leader") or ""
                 assert leader in servers.leaders()
-                assert servers.victim("follower", 0) != leader
+                followers = {servers.victim("follower", which) for which in range(3)}
+                assert followers == set(SERVERS) - {leader}
                 pid = servers.services[leader].pid
                 assert pid is not None
                 send(pid, 9)
