@@ -77,8 +77,8 @@ class Dispatch:
 class Connection:
     """A websocket that was opened. `host` is `gateway` or `resume`.
 
-    `peer` is the client's address and port as the socket has them: clients that come from several machines, or
-    as if from several, are told apart by it.
+    `peer` is the client's address and port as the socket has them: clients that come from several machines,
+    or as if from several, are told apart by it.
     """
 
     at: float

@@ -75,7 +75,8 @@ def one_machine_per_shard(
             stopped = list(away.get(other.origin, ()))
             if other.origin != one.origin and not overlaps(stopped, one.began, one.began):
                 yield (
-                    f"shard {one.shard} was dialled from {one.origin} at {one.began:.3f} (connection {one.link}) "
-                    f"while {other.origin} had connection {other.link} since {other.began:.3f}"
+                    f"shard {one.shard} was dialled from {one.origin} at {one.began:.3f}"
+                    f" (connection {one.link}) while {other.origin} had connection {other.link}"
+                    f" since {other.began:.3f}"
                 )
         held[one.shard] = [*before, one]
