@@ -33,13 +33,17 @@ def silences(
     """Return each shard's longest silence, of dispatches that came for the first time.
 
     Args:
-        since: monotonic seconds; what came before, while everything started, is left out.
+        since: monotonic seconds; what came before, while everything started, is left out, and who had
+            something of a shard by then had it until then.
     """
     sent = {(shard, one.session, one.seq): one.at for shard, all_sent in truth.items() for one in all_sent}
     found: dict[int, Silence] = {}
     last: dict[int, float] = {}
     for one in noted:
-        if one is None or one.seq is None or one.at < since:
+        if one is None or one.seq is None:
+            continue
+        if one.at < since:
+            last[one.shard] = since
             continue
         at = sent.pop((one.shard, one.session, one.seq), None)
         if at is None:

@@ -53,6 +53,12 @@ def _ip(*batch: str) -> None:
         raise NoNamespaces(f"ip {batch[0]}, and what follows: {done.stderr.strip()[:300]}")
 
 
+def _keep_quiet() -> None:
+    """Answer ARP for the machine's own address alone, and ask in its name: the wall has others' as well."""
+    for what, value in (("arp_ignore", "1"), ("arp_announce", "2")):
+        Path(f"/proc/sys/net/ipv4/conf/all/{what}").write_text(value)
+
+
 def _claim(slot: int) -> socket.socket | None:
     """Take a slot until the socket is closed or the process ends, however it does; None: it is taken."""
     claim = socket.socket(socket.AF_UNIX)
@@ -157,6 +163,8 @@ class Network:
                 f"link set eth0 address {self._hardware(name)} up",
                 f"addr add {self.address(name)}/24 dev eth0",
             )
+
+        self.on(_WALL, _keep_quiet)
 
     def _within(self, name: str, *batch: str) -> None:
         done = subprocess.run(

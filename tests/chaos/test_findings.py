@@ -41,7 +41,8 @@ def test_what_comes_again_or_is_our_own_notice_ends_no_silence() -> None:
 def test_what_came_while_everything_started_is_left_out() -> None:
     truth = {0: [sent(1, 10_000.0), sent(2, 10_050.0), sent(3, 10_051.0)]}
     notes = [noted(1, 10_000.0), noted(2, 10_050.0), noted(3, 10_051.0)]
-    assert silences(notes, truth, since=10_040.0)[0].seconds == 1.0
+    assert silences(notes, truth, since=10_045.0)[0] == Silence(5.0, 10_045.0, 0.0)
+    assert silences(notes, truth, since=10_049.5)[0].seconds == 1.0
 
 
 def test_identifies_are_told_by_host_and_the_closest_two_of_each_key() -> None:

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -100,6 +101,43 @@ def test_a_reset_is_told_to_the_one_and_not_to_the_other() -> None:
             dialled(network, "a", (network.address("b"), PORT))
         network.mend("a", "b")
         dialled(network, "a", (network.address("b"), PORT)).close()
+
+
+LOCKED_S: Final = 1.1
+"""So long Linux believes what it has learned of a neighbour, whatever somebody else says (`locktime`)."""
+
+
+def test_who_refuses_in_the_place_of_another_is_not_taken_for_it_by_the_rest() -> None:
+    with machines("a", "b", "c") as network, connected(network, "c", "b") as (c, b):
+        assert arrives(c, b, AGAIN_S)
+        time.sleep(LOCKED_S)
+        network.cut("a", "b", "reset")
+        with pytest.raises(ConnectionRefusedError):
+            dialled(network, "a", (network.address("b"), PORT))
+        assert arrives(c, b, AGAIN_S)
+        assert learned(network, "c", "b") == hardware(network, "b")
+
+
+def test_nobody_answers_in_the_place_of_a_machine_that_is_gone() -> None:
+    with machines("a", "b", "c") as network:
+        network.cut("a", "b", "reset")
+        ip(network, "b", "link", "set", "eth0", "down")
+        with pytest.raises(TimeoutError):
+            dialled(network, "c", (network.address("b"), PORT), SOON_S)
+
+
+def hardware(network: Network, name: str) -> str:
+    return ip(network, name, "-br", "link", "show", "eth0").split()[2]
+
+
+def learned(network: Network, name: str, of: str) -> str:
+    """Return the hardware address that a machine takes for that of another."""
+    return ip(network, name, "neigh", "show", network.address(of)).split("lladdr ")[1].split()[0]
+
+
+def ip(network: Network, name: str, *options: str) -> str:
+    command = ["ip", "-n", network.namespace(name), *options]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 def test_each_machine_has_a_loopback_of_its_own_and_the_maker_reaches_all() -> None:

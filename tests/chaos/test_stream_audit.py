@@ -15,7 +15,7 @@ def audit(*messages: tuple[str, int, str, dict[str, str]]) -> list[str]:
 
 
 def fence(offset: int, writer: str, token: int) -> tuple[str, int, str, dict[str, str]]:
-    return "_fence", offset, writer, {"Gw-Token": str(token)}
+    return "_fence", offset, writer, {"Gw-Token": str(token), "Gw-Host": f"host of {writer[0]}"}
 
 
 def event(offset: int, writer: str, seq: int) -> tuple[str, int, str, dict[str, str]]:
@@ -35,6 +35,7 @@ def test_what_an_earlier_writer_adds_behind_a_fence_is_found() -> None:
 def test_a_fence_with_an_older_token_is_found() -> None:
     assert len(audit(fence(0, "b", 9), fence(0, "a", 3))) == 1
     assert len(audit(fence(0, "b", 9), fence(0, "a", 9))) == 1
+    assert audit(fence(0, "a1", 9), event(0, "a1", 1), fence(1, "a2", 9), event(1, "a2", 2)) == []
 
 
 def test_a_hole_and_a_repetition_among_offsets_are_found() -> None:

@@ -14,7 +14,7 @@ def audited(urls: list[str], cluster: str, shards: Iterable[int]) -> list[str]:
     """Return a sentence for everything in the streams that isn't one log with one writer at a time.
 
     Offsets follow each other, seqs of a session rise, and behind a fence everything is of its writer, until
-    the next one, whose token is higher.
+    the next one, whose token is higher, or the same if it is of the same host.
     """
 
     async def main() -> list[str]:
@@ -54,16 +54,17 @@ class Audit:
     _seqs: dict[str, int] = field(default_factory=dict)
     _writer: str | None = None
     _token: int = 0
+    _host: str = ""
 
     def take(self, sequence: int, kind: str, headers: Mapping[str, str]) -> None:
         """Look at the next message; `kind` is the last token of its subject."""
         where = f"shard {self.shard}, message {sequence} ({kind})"
         offset, writer = int(headers["Gw-Offset"]), headers["Gw-Writer"]
         if kind == "_fence":
-            token = int(headers["Gw-Token"])
-            if token < self._token or (token == self._token and writer != self._writer):
-                self.found.append(f"{where}: token {token} of {writer} after {self._token} of {self._writer}")
-            self._token, self._writer = token, writer
+            token, host = int(headers["Gw-Token"]), headers["Gw-Host"]
+            if token < self._token or (token == self._token and host != self._host):
+                self.found.append(f"{where}: token {token} of {host} after {self._token} of {self._host}")
+            self._token, self._host, self._writer = token, host, writer
         elif self._writer is not None and writer != self._writer:
             self.found.append(f"{where}: of {writer}, behind a fence of {self._writer}")
         expected = self._following
