@@ -20,6 +20,7 @@ from typing import Any, Final, TypeVar
 
 import uvloop
 
+from gwcluster.errors import LogError
 from gwcluster.log.interface import LogWriter, SessionStore
 from gwcluster.log.lock import take_folder
 from gwcluster.log.session_state import FileSessions
@@ -130,8 +131,8 @@ class Worker:
         async with asyncio.timeout(JOB_S):
             job = await self._job
         opened = await _open_log(job, disk, self._fenced)
-        if opened is None:
-            return WorkerExit.BUSY
+        if isinstance(opened, WorkerExit):
+            return opened
         writer = opened.writer
         fanin = self._fanin = Fanin(job.fanin.removeprefix("ipc://"))
         outlet = Outlet(job, writer, fanin, disk=disk, wall=time.time)
@@ -258,14 +259,17 @@ class Opened:
     leave: Callable[[], Awaitable[None]] = _nothing
 
 
-async def _open_log(job: Job, disk: Disk, fenced: Callable[[str], None]) -> Opened | None:
+async def _open_log(job: Job, disk: Disk, fenced: Callable[[str], None]) -> Opened | WorkerExit:
     try:
         if job.nats is not None:
             return await _open_jetstream(job, job.nats, fenced)
         return Opened(await _open_files(job, disk), FileSessions(Path(job.folder)))
     except LogBusy as error:
         log.error("another process writes this shard's log: %s", error)
-        return None
+        return WorkerExit.BUSY
+    except LogError as error:
+        log.error("the shard's log can't be opened: %s", error)
+        return WorkerExit.FAILED
 
 
 async def _open_files(job: Job, disk: Disk) -> Writer:

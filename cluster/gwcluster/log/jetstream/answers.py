@@ -14,9 +14,12 @@ NAME_IN_USE: Final = 10058
 NOT_CLUSTERED: Final = 10074
 """https://github.com/nats-io/nats-server/blob/main/server/errors.json"""
 
+NO_LEADER: Final = 10008
+"""JetStream's number for it; it passes."""
+
 _WORDS: Final = {
     10005: "too few JetStream servers are up for three replicas: start them, then try again",
-    10008: "JetStream has no leader just now",
+    NO_LEADER: "JetStream has no leader just now",
     10023: "a JetStream server is short of resources: give it more memory or disk",
     10028: "JetStream's limit of the account is reached: raise it",
     10039: "JetStream is not enabled for the account: enable it",
@@ -72,7 +75,7 @@ def answer(headers: Mapping[str, str] | None, data: bytes, subject: str) -> dict
 
     Raises:
         ApiError: it is an error.
-        NoAnswer: nobody is there to answer.
+        NoAnswer: nobody is there to answer; try again.
     """
     if (found := status(headers)) is not None:
         if found == 503:
@@ -82,6 +85,8 @@ def answer(headers: Mapping[str, str] | None, data: bytes, subject: str) -> dict
     error = told.get("error")
     if isinstance(error, dict):
         code = error.get("err_code")
+        if code == NO_LEADER:
+            raise NoAnswer(f"{_WORDS[NO_LEADER]}, so nothing was done with {subject}")
         said = str(error.get("description"))
         raise ApiError(code if isinstance(code, int) else 0, said, subject)
     return told

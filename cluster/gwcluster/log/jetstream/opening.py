@@ -262,8 +262,10 @@ class Opening:
             end()
 
     async def _remove_voids(self) -> None:
+        if self._voids:
+            said = "shard %d: %d messages that its last owner had on their way came too late and don't count"
+            log.info(said, self._place.shard, len(self._voids))
         for sequence in self._voids:
-            log.warning("shard %d: message %d of its stream doesn't count", self._place.shard, sequence)
             try:
                 body = {"seq": sequence, "no_erase": True}
                 await self._link.api(f"STREAM.MSG.DELETE.{self._place.stream}", body)
