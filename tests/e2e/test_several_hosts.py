@@ -40,6 +40,7 @@ def test_a_host_of_three_is_killed_and_the_others_resume_its_shards(tmp_path: Pa
         rig.verdict()
 
 
+@pytest.mark.soak
 def test_a_host_that_is_cut_off_nats_stops_before_its_leases_end_and_comes_back_as_a_spare(
     tmp_path: Path,
 ) -> None:
@@ -76,6 +77,7 @@ def test_a_host_whose_way_to_nats_is_refused_stops_as_well(tmp_path: Path) -> No
         rig.verdict(was_cut=True)
 
 
+@pytest.mark.soak
 def test_a_host_that_hangs_wakes_up_fenced(tmp_path: Path) -> None:
     with host_rig(tmp_path, Layout(hosts=3, shards=6, lease_s=LEASE_S), rate=60.0) as rig:
         rig.wait_spread()
@@ -89,6 +91,7 @@ def test_a_host_that_hangs_wakes_up_fenced(tmp_path: Path) -> None:
         rig.verdict(was_cut=True)
 
 
+@pytest.mark.soak
 def test_leaders_are_killed_under_load_and_nothing_is_lost(tmp_path: Path) -> None:
     with host_rig(tmp_path, Layout(hosts=3, shards=12, lease_s=15.0), rate=200.0) as rig:
         nats = rig.hosts.nats
