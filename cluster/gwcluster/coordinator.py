@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import aiohttp
 
+from gwcluster.assembly import assemble
 from gwcluster.board import Board
 from gwcluster.config import Config
 from gwcluster.fanin import Fanin
-from gwcluster.herald import Herald
 from gwcluster.identify.any_ledger import AnyLedger
 from gwcluster.identify.bootstrap import ask_until_answered, rest_session
 from gwcluster.identify.gate import UNKNOWN, Gate
@@ -29,9 +29,8 @@ from gwcluster.identify.gateway_info import GatewayInfo, Refused
 from gwcluster.identify.known import Known
 from gwcluster.identify.ledger import Ledger, LedgerError
 from gwcluster.identify.limits import Limits
-from gwcluster.identify.permits import Permits
 from gwcluster.identify.standing import Sessions, beginning, forget_all, look, resuming
-from gwcluster.identify.start import Start, StartError, advice
+from gwcluster.identify.start import Start, StartError
 from gwcluster.job import job_of
 from gwcluster.log.reader import Reader
 from gwcluster.log.session_state import touch
@@ -44,9 +43,7 @@ from gwcluster.requests.control_loop import ControlLoop
 from gwcluster.requests.status import News, Run, document, left
 from gwcluster.sight import Sight, sight
 from gwcluster.state_folder import StateFolder
-from gwcluster.supervise.commands import Commands
 from gwcluster.supervise.crew import Crew
-from gwcluster.supervise.supervisor import Supervisor
 from gwcluster.wire.control import Job
 from gwcluster.wire.exits import Exit
 from gwcluster.wire.notices import BEACON_INTERVAL_S, ShardState
@@ -283,7 +280,18 @@ class Cluster:
             if self._fresh and (given_up := forget_all(state.shards)):
                 log.warning("--fresh: %d saved sessions are given up", given_up)
         self._shards = start.shards
-        crew = self.crew = self._assemble(state, ledger, fanin, start, limits, hosting)
+        crew = self.crew = assemble(
+            config,
+            self._means,
+            state=state,
+            ledger=ledger,
+            fanin=fanin,
+            start=start,
+            limits=limits,
+            job=lambda shard: self._job(state, shard, start.shards, hosting),
+            hosting=hosting,
+        )
+        crew.on_change = self.operations.changed
         control.commands, control.ids = crew.commands, crew.board.views.keys()
         self.operations.hands = crew
         limits.stranded = lambda: crew.grapevine.stranded
@@ -350,64 +358,6 @@ class Cluster:
             clock=self._means.monotonic,
             wall=self._means.wall,
         )
-
-    def _assemble(
-        self,
-        state: StateFolder,
-        ledger: AnyLedger,
-        fanin: Fanin,
-        start: Start,
-        limits: Limits,
-        hosting: Hosting | None,
-    ) -> Crew:
-        config = self.config
-        count, ids = start.shards, start.ids
-        away = () if hosting is None else ids
-        board = Board(ids, self._means.wall(), clock=self._means.monotonic, away=away)
-        supervisor = Supervisor(
-            ids,
-            restarts=config.supervision.restarts,
-            within_s=config.supervision.within_s,
-            now=self._means.monotonic(),
-            jitter=self._means.jitter,
-            later=start.identifying,
-            away=away,
-        )
-        crew = Crew(
-            board=board,
-            supervisor=supervisor,
-            herald=Herald(
-                fanin,
-                state,
-                count,
-                ids[0],
-                config.log.retention,
-                borrow=None if hosting is None else lambda shard, use: hosting.borrow(shard, count, use),
-            ),
-            job=lambda shard: self._job(state, shard, count, hosting),
-            nursery=self._means.nursery,
-            clock=self._means.monotonic,
-            wall=self._means.wall,
-        )
-        crew.permits = Permits(
-            limits.gate,
-            ledger,
-            shards=count,
-            tell=crew.tell,
-            clock=self._means.monotonic,
-            wall=self._means.wall,
-            keys=None if hosting is None else hosting.keys,
-        )
-        crew.on_change = self.operations.changed
-        crew.advise = lambda refused: advice(refused.code, count, limits.recommended)
-        crew.commands = Commands(
-            shards=count,
-            ids=ids,
-            tell=crew.tell,
-            has_worker=crew.has_worker,
-            later=asyncio.get_running_loop().call_later,
-        )
-        return crew
 
     def _job(self, state: StateFolder, shard: int, count: int, hosting: Hosting | None) -> Job:
         job = job_of(self.config, state, shard, count, self._url)
