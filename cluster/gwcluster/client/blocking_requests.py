@@ -88,7 +88,7 @@ class Requests:
     def _look(self, number: int, asking: Asking) -> dict[str, Any] | Refused | None:
         """Take what has come; return the answer to this question, if it is among it."""
         found: dict[str, Any] | Refused | None = None
-        now = time.monotonic()
+        now, is_lost = time.monotonic(), False
         for news in self._dealers.look(now):
             match news:
                 case Answer(host, body):
@@ -98,14 +98,15 @@ class Requests:
                         found = answer
                 case Lost(host):
                     self._roster.lost(host, now)
-                    if asking.lost(host) and found is None:
-                        raise hung_up(asking.op)
+                    is_lost = asking.lost(host) or is_lost
                 case KeyRefused():
                     self._refused = news
                 case _:
                     assert_never(news)
         if self._refused is not None and found is None:
             raise self._refused
+        if is_lost and found is None:
+            raise hung_up(asking.op)
         return found
 
     def _read(self, body: bytes) -> tuple[Any, dict[str, Any] | Refused | None]:

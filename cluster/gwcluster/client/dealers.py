@@ -82,8 +82,9 @@ class Dealers:
             while has_news(dealer.monitor):
                 event = parse_monitor_message(dealer.monitor.recv_multipart(zmq.DONTWAIT))["event"]
                 if event == zmq.EVENT_DISCONNECTED:
-                    self.up.discard(host)
-                    yield Lost(host)
+                    if host in self.up:  # else nothing was sent over it
+                        self.up.discard(host)
+                        yield Lost(host)
                 elif (refused := dealer.entry.heard(event)) is not None:
                     yield refused
                 elif event == SUCCEEDED:
