@@ -317,10 +317,10 @@ def test_a_stop_has_the_time_that_handing_on_takes() -> None:
 
 def test_memory_is_as_much_as_the_page_on_sizing_says() -> None:
     page = (ROOT / "docs" / "operations.md").read_text()
-    base, tls = re.findall(r"(\d+) MiB \+ N × [\d.]+ MiB for N shards, over TLS N × (\d+) MiB", page)[0]
+    base, tls = re.findall(r"(\d+) MiB \+ N × [\d.]+ MiB for N shards, over TLS N × ([\d.]+) MiB", page)[0]
     resources = container("gwcluster")["resources"]
     assert resources["requests"]["memory"] == "768Mi"
-    assert int(base) + SHARDS * (int(tls) + 3) <= 768
+    assert int(base) + SHARDS * (float(tls) + 3) <= 768
     assert "cpu" not in resources["limits"]
 
 
