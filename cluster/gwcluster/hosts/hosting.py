@@ -10,16 +10,17 @@ import logging
 import random
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from gwcluster.config import Config
 from gwcluster.errors import LogError
 from gwcluster.hosts.book import STOP
 from gwcluster.hosts.document import document
 from gwcluster.hosts.door import Answer, Door
+from gwcluster.hosts.errors import UnansweredError
 from gwcluster.hosts.incarnation import begin, boot_id
 from gwcluster.hosts.layout import agree, agreed
 from gwcluster.hosts.leases import Leases, Me
@@ -28,6 +29,7 @@ from gwcluster.hosts.shared_ledger import SharedLedger
 from gwcluster.hosts.tenure import Crew, Tenure
 from gwcluster.identify.ledger import Ledger
 from gwcluster.log.interface import LogWriter
+from gwcluster.log.jetstream.answers import NoAnswer
 from gwcluster.log.jetstream.link import Link
 from gwcluster.log.jetstream.opening import Taking, take
 from gwcluster.log.jetstream.reader import BlockingReader, Reader
@@ -36,12 +38,16 @@ from gwcluster.log.session_state import SavedSession, token_digest
 from gwcluster.state_folder import StateFolder
 from gwcluster.wire.requests import Send
 
+JOIN_S: Final = 30.0
+AGAIN_S: Final = 0.5
 CLOSE_S: Final = 2.0
 SEND_S: Final = 60.0
 """How long a payload may wait for its turn if nobody says; see docs/commands.md."""
 
 AT_ONCE: Final = 64
 """Saved sessions that are asked for at once."""
+
+_Answer = TypeVar("_Answer")
 
 log = logging.getLogger(__name__)
 
@@ -81,10 +87,34 @@ async def joined(config: Config, state: StateFolder, local: Ledger) -> AsyncIter
     link = await Link.connect(hosts.login, name=f"gwcluster {config.name}, host {hosts.name}")
     hosting = Hosting(config, link, me, local)
     try:
-        await hosting.ledger.join()
+        await patiently(hosting.ledger.join)
         yield hosting
     finally:
         await hosting.close()
+
+
+async def patiently(
+    ask: Callable[[], Awaitable[_Answer]], *, within_s: float = JOIN_S, again_s: float = AGAIN_S
+) -> _Answer:
+    """Return what is answered, also if JetStream doesn't at first: what was just made has no leader yet.
+
+    Args:
+        ask: asks again each time; doing so twice is doing so once.
+        within_s: for so many seconds.
+        again_s: so many seconds after each time.
+
+    Raises:
+        HostsError, LogError: it still doesn't answer then, or refuses.
+    """
+    until = time.monotonic() + within_s
+    while True:
+        try:
+            return await ask()
+        except (UnansweredError, NoAnswer) as error:
+            if time.monotonic() >= until:
+                raise
+            log.info("%s; asking again", error)
+        await asyncio.sleep(again_s)
 
 
 class Hosting:
@@ -138,7 +168,7 @@ class Hosting:
         Raises:
             HostsError: JetStream doesn't answer.
         """
-        found = await agreed(self._link.client, cluster=self._config.name)
+        found = await patiently(lambda: agreed(self._link.client, cluster=self._config.name))
         return None if found is None else found.shards
 
     async def agree(self, shards: int) -> None:
@@ -148,7 +178,8 @@ class Hosting:
             LayoutError: they have another one.
             HostsError: JetStream doesn't answer.
         """
-        await agree(self._link.client, cluster=self._config.name, host=self._me.name, shards=shards)
+        name, host = self._config.name, self._me.name
+        await patiently(lambda: agree(self._link.client, cluster=name, host=host, shards=shards))
 
     async def employ(self, crew: Crew, ids: Sequence[int], send: Callable[[Send, Answer], None]) -> None:
         """Enter the hosts, with a crew that runs what leases it gets from `run` on.
@@ -172,7 +203,7 @@ class Hosting:
         )
         tenure = self._tenure = Tenure(self._leases, crew, lease_s=self._lease_s)
         self._door = Door(self._link.client, cluster=self._config.name, host=self._me.name, send=send)
-        await self.keys.join()
+        await patiently(self.keys.join)
         await self._leases.join()
         await self._door.open()
 
@@ -250,7 +281,7 @@ class Hosting:
 
         async def look(shard: int) -> tuple[int, SavedSession | None]:
             async with room:
-                return shard, await Sessions(self._link, self._config.name, shard).look()
+                return shard, await patiently(Sessions(self._link, self._config.name, shard).look)
 
         found = await asyncio.gather(*map(look, ids))
         digest = token_digest(token)
