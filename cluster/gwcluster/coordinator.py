@@ -338,6 +338,7 @@ class Cluster:
         hosting.wake = crew.wake
         commands.pass_on = hosting.pass_on
         crew.before_pass = hosting.step
+        crew.holder = hosting.holder
         await hosting.employ(
             crew,
             start.ids,

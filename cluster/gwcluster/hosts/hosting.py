@@ -289,14 +289,15 @@ class Hosting:
 
     def pass_on(self, shard: int, payload: object, ttl_s: float | None, answer: Answer) -> bool:
         """Have the host that runs a shard send a payload; False: none does at present."""
-        holder = self._holder(shard)
+        holder = self.holder(shard)
         if self._door is None or holder is None or holder == self._me.name:
             return False
         ask = Send(None, payload, shard, None, ttl_s)
         self._door.pass_on(holder, ask, wait_s=SEND_S if ttl_s is None else ttl_s, answer=answer)
         return True
 
-    def _holder(self, shard: int) -> str | None:
+    def holder(self, shard: int) -> str | None:
+        """Return the host that has the lease of a shard, as far as is known; None: nobody has."""
         return None if self._leases is None else self._leases.holder(shard)
 
     def drain(self) -> None:

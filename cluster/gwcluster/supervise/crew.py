@@ -76,6 +76,7 @@ class Crew:
         farewells: whether subscribers heard the last words of workers.
         on_change: called when a shard's state has changed.
         before_pass: called before each look at what is to be done.
+        holder: tells which host runs a shard, None: none, or nobody knows.
         rolled: the last rolling restart that ended.
     """
 
@@ -105,6 +106,7 @@ class Crew:
         self.farewells = Farewells()
         self.on_change: Callable[[], None] = lambda: None
         self.before_pass: Callable[[], None] = lambda: None
+        self.holder: Callable[[int], str | None] = lambda _: None
         self._rolling: Rolling | None = None
         self._renewed = False
         self.rolled: Rolled | None = None
@@ -212,6 +214,8 @@ class Crew:
         if why is None:
             log.info("shard %d: an operator has it restarted", shard)
             self._revived(shard)
+        elif shard in self.supervisor.away and (host := self.holder(shard)) is not None:
+            return f"{why}, but by host {host}: ask that one"
         return why
 
     def restart_all(self) -> str | None:

@@ -1120,6 +1120,8 @@ def test_a_shard_that_is_given_up_stops_by_itself_and_is_elsewhere_then() -> Non
         assert rig.states() == ["elsewhere", "live"]
         assert rig.crew.board.views[0].pid is None
         assert rig.crew.restart(0) == "shard 0 is not run by this host"
+        rig.crew.holder = {0: "b"}.get
+        assert rig.crew.restart(0) == "shard 0 is not run by this host, but by host b: ask that one"
         await asyncio.sleep(100.0)
         assert (len(rig.forks), running.done(), rig.herald.failures) == (2, False, [])
         assert rig.herald.counts[-1] == Counts(ready=1, total=1, degraded=0, failed=0)
