@@ -65,8 +65,18 @@ def until(noted: Sequence[Noted | None], upto: Mapping[int, int]) -> list[Noted 
     return [one for one in noted if one is None or one.seq is None or one.seq <= upto[one.shard]]
 
 
-def print_tallies(listeners: Listeners, truth: Mapping[int, Sequence[Sent]], upto: Mapping[int, int]) -> int:
-    """Print a line for each subscriber; return how much is wrong."""
+def print_tallies(
+    listeners: Listeners,
+    truth: Mapping[int, Sequence[Sent]],
+    upto: Mapping[int, int],
+    *,
+    whole: bool = False,
+) -> int:
+    """Print a line for each subscriber; return how much is wrong.
+
+    Args:
+        whole: they were there before the first event.
+    """
     print(
         f"{'subscriber':<24}{'starts':>7}{'events':>9}{'lost':>6}{'doubled':>9}{'out of order':>14}"
         f"{'changed':>9}{'gaps':>6}{'again':>7}"
@@ -74,7 +84,7 @@ def print_tallies(listeners: Listeners, truth: Mapping[int, Sequence[Sent]], upt
     faults = 0
     for at, role in enumerate(listeners.roles):
         mine = {shard: truth[shard] for shard in role.shards}
-        tally = compare(until(listeners.noted(at), upto), mine, role.names)
+        tally = compare(until(listeners.noted(at), upto), mine, role.names, whole=whole)
         faults += tally.faults
         print(
             f"{role.title:<24}{listeners.services[at].starts:>7}{tally.events:>9}{tally.lost:>6}"

@@ -229,7 +229,7 @@ class HostsRun:
     ) -> int:
         layout = self._layout
         truth = {shard: truth_of(sim, shard, upto[shard]) for shard in range(layout.shards)}
-        faults = print_tallies(hosts.listeners, truth, upto)
+        faults = print_tallies(hosts.listeners, truth, upto, whole=not layout.apart)
         for line in figures(hosts, sim, settings, truth, upto, whole):
             print(line)
         kills = sum(count for what, count in self._done.items() if what.startswith(("kill", "lose")))

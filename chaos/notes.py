@@ -98,14 +98,19 @@ class Tally:
 
 
 def compare(
-    noted: Iterable[Noted | None], truth: Mapping[int, Sequence[Sent]], names: Collection[str] | None
+    noted: Iterable[Noted | None],
+    truth: Mapping[int, Sequence[Sent]],
+    names: Collection[str] | None,
+    *,
+    whole: bool = False,
 ) -> Tally:
-    """Return how a subscriber's notes compare with the truth, from the first event that it had of each shard.
+    """Return how a subscriber's notes compare with the truth.
 
     Args:
         noted: in the order in which it had them.
         truth: by shard, in order: all that Discord sent.
         names: those that it had subscribed to; None: all.
+        whole: it was there before the first event; if not, what it had first of a shard is where it began.
     """
     tally = Tally()
     checks = {
@@ -141,7 +146,7 @@ def compare(
     for shard, all_sent in truth.items():
         wanted = [one for one in all_sent if names is None or one.name in names]
         missing = [(one.session, one.seq) not in seen[shard] for one in wanted]
-        begun = missing.index(False) if False in missing else 0
+        begun = missing.index(False) if False in missing and not whole else 0
         for one_sent, is_missing in zip(wanted[begun:], missing[begun:], strict=True):
             if is_missing:
                 tally.lost += 1

@@ -43,6 +43,10 @@ def test_what_was_sent_before_it_began_to_listen_is_not_lost() -> None:
     assert tally([None, noted(3, 7)], sent(1, 2, 3)).faults == 0
 
 
+def test_what_was_sent_before_its_first_is_lost_to_who_listened_already() -> None:
+    assert compare([None, noted(3, 7)], {0: sent(1, 2, 3)}, None, whole=True).lost == 2
+
+
 def test_who_had_nothing_at_all_lost_everything() -> None:
     assert tally([None], sent(1, 2, 3)).lost == 3
 

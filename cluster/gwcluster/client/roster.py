@@ -24,9 +24,13 @@ FORLORN_S: Final = 5.0
 STALE_S: Final = 30.0
 """After so long who only asks asks for the hosts, too."""
 
+FIRST_SEEK_S: Final = 2.0
+"""Between two such looks until somebody was heard. Hosts that start are listed for a lease, 5 s at least,
+before they run a shard: who finds them within that hears each shard's first event."""
+
 SEEK_S: Final = 5.0
 MAX_SEEK_S: Final = 60.0
-"""Between two such looks, at first and at most."""
+"""Between two such looks later on, at first and at most."""
 
 _NEVER: Final = float("-inf")
 
@@ -70,7 +74,8 @@ class Roster:
         self._owners: dict[int, Host] = {}
         self._asked = 0
         self._begun_at = now
-        self._seek_at, self._seek_wait_s = _NEVER, SEEK_S
+        self._was_heard = False
+        self._seek_at, self._seek_wait_s = _NEVER, FIRST_SEEK_S
 
     # What is heard
 
@@ -101,7 +106,7 @@ class Roster:
 
     def heard(self, host: Host, now: float) -> None:
         """Something came from this host."""
-        self._seek_wait_s = SEEK_S
+        self._was_heard, self._seek_wait_s = True, SEEK_S
         if (known := self._known.get(host)) is not None:
             known.heard_at = now
 
@@ -174,7 +179,8 @@ class Roster:
         if now < self._seek_at:
             return False
         self._seek_at = now + self._seek_wait_s
-        self._seek_wait_s = min(2 * self._seek_wait_s, MAX_SEEK_S)
+        if self._was_heard:
+            self._seek_wait_s = min(2 * self._seek_wait_s, MAX_SEEK_S)
         return True
 
     def is_stale(self, now: float) -> bool:

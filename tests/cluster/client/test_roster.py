@@ -90,14 +90,22 @@ def test_nobody_is_asked_where_nobody_is_known() -> None:
     assert Roster([], several=True, now=NOW).pick(0, NOW, set()) is None
 
 
-def test_hosts_are_looked_for_while_none_is_known_or_none_speaks_ever_less_often() -> None:
+def test_until_a_host_was_heard_hosts_are_looked_for_within_the_shortest_lease() -> None:
     roster = Roster([], several=True, now=NOW)
+    assert [second for second in range(100) if roster.seek(NOW + second)] == list(range(0, 100, 2))
+    roster.told(told(A), NOW + 100)  # an entry of a host that is gone, say
+    looks = [second for second in range(100, 200) if roster.seek(NOW + second)]
+    assert looks == list(range(100, 200, 2))
+
+
+def test_hosts_that_were_heard_are_looked_for_ever_less_often_while_none_speaks() -> None:
+    roster = Roster([], several=True, now=NOW)
+    roster.told(told(A), NOW)
+    roster.heard(A, NOW)
     looks = [second for second in range(200) if roster.seek(NOW + second)]
-    assert looks == [0, 5, 15, 35, 75, 135, 195]
-    roster.told(told(A), NOW + 200)
+    assert looks == [5, 10, 20, 40, 80, 140]
     roster.heard(A, NOW + 200)
-    assert [second for second in range(200, 215) if roster.seek(NOW + second)] == []
-    assert [second for second in range(255, 300) if roster.seek(NOW + second)][:2] == [255, 260]
+    assert [second for second in range(200, 230) if roster.seek(NOW + second)] == [205, 210, 220]
 
 
 def test_who_has_hosts_that_speak_looks_for_none() -> None:
