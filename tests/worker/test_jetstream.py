@@ -7,7 +7,7 @@ import os
 import socket
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from gwcluster.log.jetstream.reader import Reader
 from gwcluster.log.lock import take_folder
 from gwcluster.log.page import NoLog, Page
 from gwcluster.nats_login import NatsLogin
+from gwcluster.wire.control import Job, Pulse, Unframer
 from gwcluster.wire.exits import WorkerExit
 from gwworker.stage import Coordinator, Gateway, Pull
 from gwworker.worker import Means, Worker
@@ -44,10 +45,26 @@ class AtOnce(Executor):
         return future
 
 
+class Listening(Coordinator):
+    """One that notes pulses."""
+
+    def __init__(self, job: Job, clock: Callable[[], float], pulses: asyncio.Queue[Pulse]) -> None:
+        super().__init__(job, clock)
+        self._pulses = pulses
+        self._told = Unframer()
+
+    def data_received(self, data: bytes) -> None:
+        for message in self._told.feed(data):
+            if isinstance(message, Pulse):
+                self._pulses.put_nowait(message)
+        super().data_received(data)
+
+
 class Life:
     """One worker, from its job to its end."""
 
     def __init__(self, folder: Path, nats: dict[str, Any]) -> None:
+        self.pulses: asyncio.Queue[Pulse] = asyncio.Queue()
         self.left: list[WorkerExit] = []
         means = Means(syncs=AtOnce, watch=lambda disk: None, jitter=lambda: 0.0, leave=self.left.append)
         self.worker = Worker(NO_TLS, "test", means)
@@ -65,7 +82,7 @@ class Life:
         ours, theirs = socket.socketpair()
         self.job = job(folder=str(self._folder), fanin=f"ipc://{path}", gateway_url=url, nats=self._nats)
         coordinator, _ = await loop.create_unix_connection(
-            lambda: Coordinator(self.job, time.monotonic), sock=ours
+            lambda: Listening(self.job, time.monotonic, self.pulses), sock=ours
         )
         try:
             async with asyncio.timeout(30.0):
@@ -149,6 +166,22 @@ def test_nobody_dials_while_a_worker_on_this_machine_may_still_be_connected(
             os.close(held)
             assert await running == WorkerExit.DONE
             assert "READY" in await names_in(kept)
+
+    uvloop.run(scene())
+
+
+def test_a_worker_whose_log_is_not_open_yet_says_that_it_lives(tmp_path: Path) -> None:
+    async def scene() -> None:
+        listener = socket.create_server(("127.0.0.1", 0))  # a NATS server that takes connections and is silent
+        url = f"nats://127.0.0.1:{listener.getsockname()[1]}"
+        life = Life(tmp_path, {"name": "n", "host": "h", "token": 1, "login": {"servers": [url]}})
+        running = asyncio.create_task(life.run())
+        pulse = await asyncio.wait_for(life.pulses.get(), 20.0)
+        assert pulse.degraded is not None
+        assert "log" in pulse.degraded
+        running.cancel()
+        await asyncio.wait([running])
+        listener.close()
 
     uvloop.run(scene())
 

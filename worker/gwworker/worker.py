@@ -37,6 +37,7 @@ from gwworker.housekeeping import Housekeeping
 from gwworker.lease import Lease
 from gwworker.logs import log_to_pipe
 from gwworker.outlet import Outlet
+from gwworker.patiently import patiently
 
 JOB_S: Final = 10.0
 BUSY_S: Final = 5.0
@@ -130,7 +131,7 @@ class Worker:
         await control.attach(end)
         async with asyncio.timeout(JOB_S):
             job = await self._job
-        opened = await _open_log(job, disk, self._fenced)
+        opened = await _open_log(job, disk, self._fenced, partial(self._opens, control))
         if isinstance(opened, WorkerExit):
             return opened
         writer = opened.writer
@@ -200,6 +201,11 @@ class Worker:
             figures = _NO_FIGURES if drive is None or fanin is None else drive.pulse(fanin.unpushed)
             control.tell(replace(figures, degraded=self._disk.silence))
 
+    @staticmethod
+    def _opens(control: Control, why: str) -> None:
+        """Say that we live: whoever says nothing for long is killed."""
+        control.tell(replace(_NO_FIGURES, degraded=why))
+
     def _disk_answered(self) -> None:
         if self._drive is not None:
             self._drive.disk_answered()
@@ -259,10 +265,12 @@ class Opened:
     leave: Callable[[], Awaitable[None]] = _nothing
 
 
-async def _open_log(job: Job, disk: Disk, fenced: Callable[[str], None]) -> Opened | WorkerExit:
+async def _open_log(
+    job: Job, disk: Disk, fenced: Callable[[str], None], tell: Callable[[str], None]
+) -> Opened | WorkerExit:
     try:
         if job.nats is not None:
-            return await _open_jetstream(job, job.nats, fenced)
+            return await _open_jetstream(job, job.nats, fenced, tell)
         return Opened(await _open_files(job, disk), FileSessions(Path(job.folder)))
     except LogBusy as error:
         log.error("another process writes this shard's log: %s", error)
@@ -300,23 +308,33 @@ async def _unless_busy(attempt: Callable[[], _Got]) -> _Got:
         await asyncio.sleep(0.02)
 
 
-async def _open_jetstream(job: Job, nats: dict[str, Any], fenced: Callable[[str], None]) -> Opened:
+async def _open_jetstream(
+    job: Job, nats: dict[str, Any], fenced: Callable[[str], None], tell: Callable[[str], None]
+) -> Opened:
+    from gwcluster.log.jetstream.answers import NoAnswer
     from gwcluster.log.jetstream.opening import Taking, take
 
     # The coordinator before us may have died this moment, and its worker, which has a connection, not yet.
     lock = await _unless_busy(lambda: take_folder(Path(job.folder)))
-    log = await take(
-        Taking(
-            nats,
-            shard=job.shard,
-            shards=job.shards,
-            retention_bytes=job.retention_bytes,
-            retention_age_s=job.retention_age_s,
+    taking = Taking(
+        nats,
+        shard=job.shard,
+        shards=job.shards,
+        retention_bytes=job.retention_bytes,
+        retention_age_s=job.retention_age_s,
+    )
+    log = await patiently(
+        lambda: take(
+            taking,
+            fenced=fenced,
+            new_id=lambda: secrets.token_hex(8),
+            clock=time.monotonic,
+            wall=time.time,
         ),
-        fenced=fenced,
-        new_id=lambda: secrets.token_hex(8),
-        clock=time.monotonic,
-        wall=time.time,
+        NoAnswer,
+        tell=tell,
+        each_s=BEACON_INTERVAL_S,
+        tries=1 if job.stop_at is None else None,  # as long as this host has the lease
     )
 
     async def leave() -> None:

@@ -97,12 +97,12 @@ class Link:
         """Send a message; there is no knowing whether it arrives.
 
         Raises:
-            LogError: it can't be sent.
+            NoAnswer: it can't be sent now.
         """
         try:
             await self._client.publish(subject, data, reply, headers)
         except (errors.Error, OSError) as error:
-            raise LogError(f"NATS takes no message: {error}") from error
+            raise NoAnswer(f"NATS takes no message: {error}") from error
 
     def route(self, heard: Heard) -> tuple[str, Callable[[], None]]:
         """Return a prefix of subjects whose messages `heard` gets, and what ends that."""
@@ -125,8 +125,7 @@ class Link:
         """Return the answer to a request.
 
         Raises:
-            NoAnswer: none came in time.
-            LogError: the request can't be sent.
+            NoAnswer: none came in time, or the request can't be sent now.
         """
         return (await self.gather(subject, data, headers=headers, timeout_s=timeout_s, one=True))[0]
 
@@ -146,8 +145,7 @@ class Link:
             one: there is only one, whatever it is.
 
         Raises:
-            NoAnswer: they don't come in time.
-            LogError: the request can't be sent.
+            NoAnswer: they don't come in time, or the request can't be sent now.
         """
         got: list[Msg] = []
         news = asyncio.Event()

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from gwcluster.errors import LogError
 from gwcluster.log.jetstream import message, names, stream
-from gwcluster.log.jetstream.answers import ApiError, NoAnswer, outcome
+from gwcluster.log.jetstream.answers import ApiError, NoAnswer, outcome, status
 from gwcluster.log.jetstream.flight import WINDOW
 from gwcluster.log.jetstream.light import Msg
 from gwcluster.log.jetstream.link import Link
@@ -219,6 +219,8 @@ class Opening:
         data = message.encode_state(state, begins)
         got = await self._link.request(place.subject(names.FENCE), data, headers=headers)
         result = outcome(got.headers, got.data)
+        if status(got.headers) is not None:
+            raise NoAnswer(f"the log of shard {place.shard} can't be taken over: {result}")
         if isinstance(result, str):
             raise RacedError(f"the log of shard {place.shard} is being written: {result}")
         return result

@@ -8,7 +8,7 @@ from typing import Final
 
 from gwcluster.errors import LogError
 from gwcluster.log.jetstream import names
-from gwcluster.log.jetstream.answers import outcome
+from gwcluster.log.jetstream.answers import NoAnswer, outcome
 from gwcluster.log.jetstream.flight import Item
 from gwcluster.log.jetstream.link import Link
 from gwcluster.log.jetstream.stream import last_of
@@ -88,7 +88,7 @@ class Sessions:
 
         Raises:
             OvertakenError: somebody else has.
-            LogError: JetStream doesn't take it, or doesn't answer.
+            NoAnswer: JetStream doesn't take it now, or doesn't answer.
         """
         headers = item.headers | {"Nats-Expected-Last-Subject-Sequence": str(self._revision)}
         got = await self._link.request(self._subject, item.data, headers=headers)
@@ -99,7 +99,7 @@ class Sessions:
         found = await last_of(self._link, self._stream, self._subject)
         revision = 0 if found is None else found[0]
         if revision == self._revision:
-            raise LogError(f"the session isn't kept: {result}")
+            raise NoAnswer(f"the session isn't kept: {result}")
         if found is None or found[3] != item.data:
             raise OvertakenError(f"somebody else keeps a session in {self._subject}")
         self._revision = revision  # it was ours, and its answer was lost

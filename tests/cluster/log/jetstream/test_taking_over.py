@@ -11,7 +11,9 @@ import uvloop
 
 from gwcluster.log import LogBusy, Page
 from gwcluster.log.jetstream import message, names, stream
-from gwcluster.log.jetstream.link import Link
+from gwcluster.log.jetstream.answers import NoAnswer
+from gwcluster.log.jetstream.light import Msg
+from gwcluster.log.jetstream.link import ANSWER_S, Link
 from gwcluster.log.jetstream.message import Kind, Stored
 from gwcluster.log.jetstream.opening import follow
 from gwcluster.log.state import State
@@ -230,6 +232,54 @@ def test_takeovers_that_end_half_way_lose_nothing(nats: NatsServers) -> None:
         assert log.sessions.load() == session(1)
         await put(log.writer, "C")
         assert names_in(await kept.read(None)) == ["A", "B", "C"]
+
+    play(nats, scene)
+
+
+class LeaderlessLink(Link):
+    """A connection on which streams have no leader for a while.
+
+    Attributes:
+        without: beginnings of subjects, each of which isn't answered once.
+    """
+
+    without: tuple[str, ...] = ()
+
+    async def gather(
+        self,
+        subject: str,
+        data: bytes = b"",
+        *,
+        headers: dict[str, str] | None = None,
+        timeout_s: float = ANSWER_S,
+        one: bool = False,
+    ) -> list[Msg]:
+        for begins in self.without:
+            if subject.startswith(begins):
+                self.without = tuple(each for each in self.without if each != begins)
+                subject = "nobody.listens"
+        return await super().gather(subject, data, headers=headers, timeout_s=timeout_s, one=one)
+
+
+@pytest.mark.parametrize(
+    "what", ["$KV.", "gwcluster.", "$JS.API.STREAM.INFO.", "$JS.API.STREAM.MSG.GET.", "$JS.API.DIRECT.GET."]
+)
+def test_a_log_without_leader_says_that_it_does_not_answer_and_is_tried_again(
+    nats: NatsServers, what: str
+) -> None:
+    async def scene(kept: InJetStream) -> None:
+        link = await left_behind(kept, 5)
+        await link.arrive()
+        await link.close()
+        leaderless = await LeaderlessLink.connect(NatsLogin(tuple(kept.urls)), name="leaderless")
+        assert isinstance(leaderless, LeaderlessLink)
+        leaderless.without = (what,)
+        with pytest.raises(NoAnswer):
+            await kept.take(leaderless, take_s=0.0)
+        leaderless.without = (what,)
+        writer = (await kept.take(leaderless)).writer
+        assert writer.next_offset == 7
+        assert not leaderless.without
 
     play(nats, scene)
 
