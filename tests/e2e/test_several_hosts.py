@@ -98,9 +98,14 @@ def test_leaders_are_killed_under_load_and_nothing_is_lost(tmp_path: Path) -> No
     with host_rig(tmp_path, Layout(hosts=3, shards=12, lease_s=15.0), rate=200.0) as rig:
         nats = rig.hosts.nats
         for _ in range(12):
+            began = time.monotonic()
             _succeed(rig)
+            rig.all_hear(LONG_S)
+            rig.say(f"a leader was killed, and all heard everything {time.monotonic() - began:.1f} s later")
         assert not audited(nats.urls, "rig", rig.shards)
         rig.verdict()
+        deaths = [line for name in rig.hosts.layout.names for line in rig.deaths(name)]
+        assert not deaths, deaths
 
 
 def _succeed(rig: HostRig) -> None:

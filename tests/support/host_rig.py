@@ -118,6 +118,11 @@ class HostRig:
         told: dict[str, Any] = json.loads(self.asked(host, "status", "--json"))
         return told
 
+    def deaths(self, host: str) -> list[str]:
+        """Return what a host said of workers that ended."""
+        said = self.hosts.services[host].log.read_text(errors="replace")
+        return [line for line in said.splitlines() if ": the worker " in line]
+
     def say(self, text: str) -> None:
         """Print a figure; pytest shows it with -s, and when the test fails."""
         sys.stdout.write(f"{text}\n")

@@ -172,7 +172,7 @@ def test_nobody_dials_while_a_worker_on_this_machine_may_still_be_connected(
 
 def test_a_worker_whose_log_is_not_open_yet_says_that_it_lives(tmp_path: Path) -> None:
     async def scene() -> None:
-        listener = socket.create_server(("127.0.0.1", 0))  # a NATS server that takes connections and is silent
+        listener = socket.create_server(("127.0.0.1", 0))  # takes connections, and is silent
         url = f"nats://127.0.0.1:{listener.getsockname()[1]}"
         life = Life(tmp_path, {"name": "n", "host": "h", "token": 1, "login": {"servers": [url]}})
         running = asyncio.create_task(life.run())
