@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 from collections.abc import Callable
@@ -18,6 +19,9 @@ OLDEST: Final = (2, 11)
 
 CONNECT_S: Final = 10.0
 ANSWER_S: Final = 5.0
+AGAIN_S: Final = 1.0
+"""Between two questions for what only a leader knows, while there may be none."""
+
 PING_S: Final = 4.0
 """Two pings without an answer, and another server is tried."""
 
@@ -137,12 +141,14 @@ class Link:
         headers: dict[str, str] | None = None,
         timeout_s: float = ANSWER_S,
         one: bool = False,
+        again_s: float | None = None,
     ) -> list[Msg]:
         """Return all messages of an answer, of which the last is a status.
 
         Args:
             timeout_s: the longest silence.
             one: there is only one, whatever it is.
+            again_s: with `one`: ask again after each such silence, and take the first answer to any.
 
         Raises:
             NoAnswer: they don't come in time, or the request can't be sent now.
@@ -155,8 +161,11 @@ class Link:
             news.set()
 
         prefix, end = self.route(heard)
+        asking: asyncio.Task[None] | None = None
         try:
             await self.publish(subject, data, reply=f"{prefix}a", headers=headers or {})
+            if again_s is not None:
+                asking = self._loop.create_task(self._ask_again(subject, data, f"{prefix}a", again_s))
             while not (got and (one or status(got[-1].headers) is not None)):
                 news.clear()
                 async with asyncio.timeout(timeout_s):
@@ -165,7 +174,15 @@ class Link:
             raise NoAnswer(f"NATS hasn't answered {subject} for {timeout_s:.0f} s") from None
         finally:
             end()
+            if asking is not None:
+                asking.cancel()
         return got
+
+    async def _ask_again(self, subject: str, data: bytes, reply: str, each_s: float) -> None:
+        with contextlib.suppress(NoAnswer):  # whoever waits hears that there is none
+            while True:
+                await asyncio.sleep(each_s)
+                await self.publish(subject, data, reply=reply, headers={})
 
     async def api(
         self, what: str, body: dict[str, Any] | None = None, *, timeout_s: float = ANSWER_S
@@ -179,6 +196,15 @@ class Link:
         data = json.dumps(body).encode() if body is not None else b""
         got = await self.request(f"$JS.API.{what}", data, timeout_s=timeout_s)
         return answer(got.headers, got.data, what)
+
+    async def look(self, what: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Like `api`, for what changes nothing: it is asked each second until it is answered.
+
+        A stream without a leader says nothing, so that the next one never hears of what was asked before.
+        """
+        data, subject = json.dumps(body).encode() if body is not None else b"", f"$JS.API.{what}"
+        got = await self.gather(subject, data, one=True, again_s=AGAIN_S)
+        return answer(got[0].headers, got[0].data, what)
 
     async def close(self) -> None:
         """Disconnect for good."""

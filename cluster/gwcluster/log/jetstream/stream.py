@@ -88,7 +88,7 @@ async def keep_bucket(
 async def _keep(link: Link, wanted: dict[str, Any], replicas: int) -> Ends:
     stream = wanted["name"]
     try:
-        told = await link.api(f"STREAM.INFO.{stream}")
+        told = await link.look(f"STREAM.INFO.{stream}")
     except ApiError as error:
         if error.code != NO_STREAM:
             raise
@@ -110,7 +110,7 @@ async def _create(link: Link, wanted: dict[str, Any]) -> dict[str, Any]:
         if error.code == NOT_CLUSTERED:
             return await link.api(what, {**wanted, "num_replicas": 1})
         if error.code == NAME_IN_USE:  # somebody else was faster
-            return await link.api(f"STREAM.INFO.{wanted['name']}")
+            return await link.look(f"STREAM.INFO.{wanted['name']}")
         raise
 
 
@@ -125,7 +125,7 @@ async def ends(link: Link, stream: str) -> Ends:
         ApiError: `NO_STREAM`: there is none.
         LogError: JetStream doesn't answer.
     """
-    return _ends(await link.api(f"STREAM.INFO.{stream}"))
+    return _ends(await link.look(f"STREAM.INFO.{stream}"))
 
 
 def _ends(told: Mapping[str, Any]) -> Ends:
@@ -144,7 +144,7 @@ async def last_of(link: Link, stream: str, subject: str) -> Message | None:
         LogError: JetStream doesn't answer.
     """
     try:
-        told = await link.api(f"STREAM.MSG.GET.{stream}", {"last_by_subj": subject})
+        told = await link.look(f"STREAM.MSG.GET.{stream}", {"last_by_subj": subject})
     except ApiError as error:
         if error.code == NO_MESSAGE:
             return None
@@ -226,7 +226,7 @@ async def at_leader(link: Link, stream: str, sequence: int) -> Stored | None:
         LogError: JetStream doesn't answer.
     """
     try:
-        told = await link.api(f"STREAM.MSG.GET.{stream}", {"seq": sequence})
+        told = await link.look(f"STREAM.MSG.GET.{stream}", {"seq": sequence})
     except ApiError as error:
         if error.code == NO_MESSAGE:
             return None

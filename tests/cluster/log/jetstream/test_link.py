@@ -15,15 +15,39 @@ import uvloop
 from gwcluster.errors import LogError
 from gwcluster.log.jetstream import names
 from gwcluster.log.jetstream.answers import NoAnswer
-from gwcluster.log.jetstream.link import Link
-from gwcluster.log.jetstream.stream import Ends, keep_log
+from gwcluster.log.jetstream.light import Msg
+from gwcluster.log.jetstream.link import ANSWER_S, Link
+from gwcluster.log.jetstream.stream import Ends, ends, keep_log, last_of
 from gwcluster.nats_login import NatsLogin
 from support.nats_servers import NatsServers, nats_servers
 
 
-def connected(login: NatsLogin, use: Callable[[Link], Awaitable[None]]) -> None:
+class Noting(Link):
+    """A connection that notes what is asked, and each how many seconds again."""
+
+    def __init__(self, login: NatsLogin, name: str) -> None:
+        super().__init__(login, name)
+        self.asked: list[tuple[str, float | None]] = []
+
+    async def gather(
+        self,
+        subject: str,
+        data: bytes = b"",
+        *,
+        headers: dict[str, str] | None = None,
+        timeout_s: float = ANSWER_S,
+        one: bool = False,
+        again_s: float | None = None,
+    ) -> list[Msg]:
+        self.asked.append((subject, again_s))
+        return await super().gather(
+            subject, data, headers=headers, timeout_s=timeout_s, one=one, again_s=again_s
+        )
+
+
+def connected(login: NatsLogin, use: Callable[[Link], Awaitable[None]], kind: type[Link] = Link) -> None:
     async def run() -> None:
-        link = await Link.connect(login, name="test", timeout_s=5.0)
+        link = await kind.connect(login, name="test", timeout_s=5.0)
         try:
             await use(link)
         finally:
@@ -127,6 +151,36 @@ def test_without_jetstream_it_is_said_that_it_does_not_answer(tmp_path: Path) ->
         connected(NatsLogin(tuple(servers.urls)), use)
     finally:
         servers.stop()
+
+
+def test_what_changes_nothing_is_asked_again_until_it_is_answered(nats: NatsServers) -> None:
+    async def use(link: Link) -> None:
+        asked: list[str] = []
+
+        async def leader(message: Msg) -> None:
+            asked.append(message.data.decode())
+            if len(asked) == 3:  # those before died with their questions
+                await link.client.publish(message.reply, b"here")
+
+        await link.client.subscribe("stream.info", cb=leader)
+        got = await link.gather("stream.info", b"where?", one=True, again_s=0.001, timeout_s=20.0)
+        assert (got[0].data, asked[:3]) == (b"here", ["where?"] * 3)
+        with pytest.raises(NoAnswer):
+            await link.gather("stream.info", one=True, timeout_s=0.01)
+
+    connected(NatsLogin(tuple(nats.urls)), use)
+
+
+def test_a_streams_leader_is_looked_for_each_second(nats: NatsServers) -> None:
+    async def use(link: Link) -> None:
+        assert isinstance(link, Noting)
+        await keep_log(link, "looks", 0, 1 << 20)
+        await ends(link, names.stream("looks", 0))
+        await last_of(link, names.stream("looks", 0), names.subjects("looks", 0))
+        asked = {subject.split(".")[3]: again_s for subject, again_s in link.asked if "STREAM" in subject}
+        assert asked == {"INFO": 1.0, "CREATE": None, "MSG": 1.0}
+
+    connected(NatsLogin(tuple(nats.urls)), use, Noting)
 
 
 def test_what_nats_cannot_carry_is_refused_with_what_it_can() -> None:

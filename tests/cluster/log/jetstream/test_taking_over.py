@@ -253,12 +253,15 @@ class LeaderlessLink(Link):
         headers: dict[str, str] | None = None,
         timeout_s: float = ANSWER_S,
         one: bool = False,
+        again_s: float | None = None,
     ) -> list[Msg]:
         for begins in self.without:
             if subject.startswith(begins):
                 self.without = tuple(each for each in self.without if each != begins)
                 subject = "nobody.listens"
-        return await super().gather(subject, data, headers=headers, timeout_s=timeout_s, one=one)
+        return await super().gather(
+            subject, data, headers=headers, timeout_s=timeout_s, one=one, again_s=again_s
+        )
 
 
 @pytest.mark.parametrize(
