@@ -29,6 +29,14 @@ _WORDS: Final = {
 }
 
 
+_NO_ROOM: Final = "insufficient storage"
+"""With this in its words, 10005 of a cluster is what 10047 is of one server."""
+
+
+def _words(code: int, said: str) -> str:
+    return _WORDS[10047] if code == 10005 and _NO_ROOM in said else _WORDS.get(code, said)
+
+
 class ApiError(LogError):
     """JetStream refuses a request.
 
@@ -37,8 +45,7 @@ class ApiError(LogError):
     """
 
     def __init__(self, code: int, said: str, subject: str) -> None:
-        words = _WORDS.get(code, said)
-        super().__init__(f"JetStream refuses {subject}: {words} ({code})")
+        super().__init__(f"JetStream refuses {subject}: {_words(code, said)} ({code})")
         self.code = code
 
 

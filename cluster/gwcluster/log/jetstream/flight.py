@@ -127,7 +127,8 @@ class Flight:
         self._connected = True
         self._retry_at = now
         self._retry_s = _RETRY_S
-        self._moved_at = now
+        self._moved_at = now  # something counted, or was tried again
+        self._counted_at = now  # something counted, or there was nothing to count
 
     # What comes in
 
@@ -136,7 +137,7 @@ class Flight:
         if self.fenced is not None:
             return
         if not self._items:
-            self._moved_at = now
+            self._moved_at = self._counted_at = now
         self._items.append(item)
         self.waiting += item.size
 
@@ -267,7 +268,7 @@ class Flight:
 
     def stalled_s(self, now: float) -> float:
         """Return for how long something has waited without anything having come to count."""
-        return now - self._moved_at if self._items else 0.0
+        return now - self._counted_at if self._items else 0.0
 
     # Within
 
@@ -284,7 +285,7 @@ class Flight:
         if item.received is not None:
             self.received = item.received
         thens += item.thens
-        self._moved_at = now
+        self._moved_at = self._counted_at = now
         self._retry_s = _RETRY_S
 
     def _doubt(self, why: str, now: float) -> None:

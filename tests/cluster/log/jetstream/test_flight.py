@@ -194,6 +194,22 @@ def test_how_long_nothing_has_come_to_count() -> None:
     assert flight.stalled_s(NOW + 99.0) == 0.0
 
 
+def test_a_server_that_refuses_again_and_again_has_taken_nothing_all_the_while() -> None:
+    # as one does whose disk is full: each attempt is answered, and nothing is taken
+    flight, sent, _ = flying(2)
+    now = NOW
+    for _ in range(8):
+        flight.refused(sent[0].attempt, sent[0].number, "no room", now)
+        now += 2.0
+        assert isinstance(flight.next(now), Compare)
+        flight.compared(7, [], now)
+        sent = publishes(flight, now)
+    assert flight.stalled_s(now) == 16.0
+    assert flight.trouble is None
+    call(flight.acked(sent[0].attempt, sent[0].number, 8, now))
+    assert flight.stalled_s(now + 1.0) == 1.0
+
+
 # Whatever happens
 
 

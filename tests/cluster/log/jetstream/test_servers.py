@@ -11,6 +11,7 @@ import pytest
 import uvloop
 
 from gwcluster.log.jetstream import names, stream
+from gwcluster.log.jetstream.answers import outcome
 from gwcluster.log.jetstream.writer import Writer
 from support.kept_logs import InJetStream, counted, in_jetstream, put, until
 from support.nats_servers import NatsServers, nats_servers
@@ -156,5 +157,28 @@ def test_limits_that_change_are_brought_up_to_date(tmp_path: Path, count: int) -
             assert (config["max_bytes"], config["num_replicas"]) == (5 << 20, count)
             assert (config.get("max_age", 0), config["allow_direct"]) == (0, True)
             assert again.next_offset == 0
+
+        play(servers, scene)
+
+
+def test_a_store_that_is_full_is_told_of_and_the_log_goes_on_when_there_is_room(tmp_path: Path) -> None:
+    store = {"store_dir": str(tmp_path / "store"), "max_file_store": 70 << 20}
+    with nats_servers(tmp_path / "one", jetstream=store) as servers:
+
+        async def scene(kept: InJetStream) -> None:
+            writer, _ = await kept.open(retention_bytes=32 << 20)
+            fill = {"name": "fill", "subjects": ["fill"], "storage": "file", "retention": "limits"}
+            await kept.link.api("STREAM.CREATE.fill", fill)
+            source = Source(writer)
+            await source.more()
+            for _ in range(200):
+                put_at = outcome(None, (await kept.link.request("fill", bytes(500_000))).data)
+                if isinstance(put_at, str):
+                    break
+            await until(lambda: writer.degraded is not None)
+            assert "short of resources: give it more memory or disk" in (writer.degraded or "")
+            await kept.link.api("STREAM.PURGE.fill", {})
+            await source.more()
+            await whole(kept, source, writer)
 
         play(servers, scene)
