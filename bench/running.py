@@ -93,9 +93,13 @@ class Started:
 
 
 class Cluster(Started):
-    """gwcluster: coordinator, nursery and workers, all of it as it comes, the log on."""
+    """gwcluster: coordinator, nursery and workers, all of it as it comes, the log on.
 
-    def __init__(self, place: Place) -> None:
+    Args:
+        more: lines for its cluster.yaml.
+    """
+
+    def __init__(self, place: Place, more: str = "") -> None:
         self.file = place.folder / "cluster.yaml"
         self.events: str = f"ipc://{place.folder}/events"
         self.requests = f"ipc://{place.folder}/requests"
@@ -105,6 +109,7 @@ class Cluster(Started):
             f"gateway: {{api: '{place.api}', compression: {place.transport}}}\n"
             f"events: {{bind: '{self.events}', high_water_mark: 1000000}}\nhttp: {{bind: null}}\n"
             f"requests: {{bind: '{self.requests}'}}\nstate: {place.folder}/state\n"
+            f"{more}"
         )
         super().__init__([sys.executable, "-P", "-m", "gwcluster", "run", str(self.file)], place)
 

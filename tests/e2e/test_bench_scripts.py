@@ -53,3 +53,17 @@ def test_hundreds_of_shards_could_be_measured() -> None:
 def test_memory_is_measured_before_and_after_the_guilds() -> None:
     out = bench("bench.memory", "--shards", "1", "--over", "wss", "--guilds", "0", "20", "--settle", "0.2")
     assert [line.split()[:3] for line in out.splitlines()[1:]] == [["1", "wss", "0"], ["1", "wss", "20"]]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may look at the memory of gwcluster's processes")
+def test_logs_in_nats_are_measured_beside_logs_in_files() -> None:
+    tiny = ["--modes", "files", "1 server", "--shards", "2", "--seconds", "0.5", "--idle-seconds", "0.2"]
+    out = bench(
+        "bench.hosts", "--parts", "load", "streams", "--streams", "1", "2", "--stream-seconds", "0.1", *tiny
+    )
+    figures = {line[:38].strip(): line[38:].split() for line in out.splitlines()}
+    assert float(figures["CPU, µs an event: NATS"][1]) > 0
+    assert figures["CPU, µs an event: NATS"][0] == "–"
+    assert float(figures["latency, ms: p99"][0]) > 0
+    assert "for each stream" in out
+    assert "lost" not in out
