@@ -78,6 +78,10 @@ class Measured:
     def take(self, mode: str, label: str, figure: float) -> None:
         self.rows.setdefault(label, {})[mode] = figure
 
+    def take_all(self, mode: str, figures: dict[str, float]) -> None:
+        for label, figure in figures.items():
+            self.take(mode, label, figure)
+
     def phase(self, mode: str, phase: Phase) -> None:
         """Take in what a phase cost and how long its events took."""
         self.problems += [f"{mode}: {problem}" for problem in phase.problems()]
@@ -100,6 +104,12 @@ def worker_mib(up: Rig) -> float:
     return statistics.median(up.pss_mb()["workers"])
 
 
+def servers_mib(up: Rig) -> dict[str, float]:
+    """Return the PSS of the largest NATS server; nothing where there is none."""
+    sizes = up.pss_mb().get(NATS, [])
+    return {"memory, MiB: the largest NATS server, afterwards": max(sizes)} if sizes else {}
+
+
 def idle_percent(up: Rig, seconds: float) -> float:
     """Return the share of a core that all parts use without events."""
     before = sum(up.cpu().values())
@@ -119,6 +129,7 @@ def load(modes: Sequence[str], args: argparse.Namespace) -> None:
             up.phase(Pace(warm, args.rate))
             found.phase(mode, up.phase(Pace(measured, args.rate)))
             found.take(mode, "memory, MiB: a worker, afterwards", worker_mib(up))
+            found.take_all(mode, servers_mib(up))
     found.show(f"{args.shards} shards, {args.rate:g} events/s each", modes)
 
 
@@ -133,6 +144,7 @@ def rate(modes: Sequence[str], args: argparse.Namespace) -> None:
             found.phase(mode, up.phase(Pace(int(args.high * args.high_seconds), args.high, burst)))
             found.take(mode, "rate: the highest that holds", highest(up, args.high, args.step_seconds))
             found.take(mode, "memory, MiB: the worker, afterwards", worker_mib(up))
+            found.take_all(mode, servers_mib(up))
     found.show(f"1 shard, {args.high:,.0f} events/s", modes)
 
 

@@ -13,7 +13,7 @@ FILES: Final = "files"
 
 PARTS: Final = ("workers", "coordinator", "nursery", "NATS", "together")
 
-_LABEL, _CELL = 38, 18
+_LABEL, _CELL = 52, 16
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,7 @@ def test_logs_in_nats_are_measured_beside_logs_in_files() -> None:
     out = bench(
         "bench.hosts", "--parts", "load", "streams", "--streams", "1", "2", "--stream-seconds", "0.1", *tiny
     )
-    figures = {line[:38].strip(): line[38:].split() for line in out.splitlines()}
+    figures = {line[:52].strip(): line[52:].split() for line in out.splitlines()}
     assert float(figures["CPU, µs an event: NATS"][1]) > 0
     assert figures["CPU, µs an event: NATS"][0] == "–"
     assert float(figures["latency, ms: p99"][0]) > 0
