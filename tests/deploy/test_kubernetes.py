@@ -315,12 +315,14 @@ def test_a_stop_has_the_time_that_handing_on_takes() -> None:
     assert pod("nats")["terminationGracePeriodSeconds"] > lame_duck_s
 
 
-def test_memory_is_as_much_as_the_page_on_sizing_says() -> None:
+def test_memory_is_as_much_as_the_pages_on_sizing_say() -> None:
     page = (ROOT / "docs" / "operations.md").read_text()
     base, tls = re.findall(r"(\d+) MiB \+ N × [\d.]+ MiB for N shards, over TLS N × ([\d.]+) MiB", page)[0]
+    (guilds,) = re.findall(r"guilds on each it is [\d.]+ to ([\d.]+) MiB\s+more for each", page)
+    (log,) = re.findall(r"Memory of a host\*\*: (\d+) MiB more for each shard", PAGE)
     resources = container("gwcluster")["resources"]
     assert resources["requests"]["memory"] == "768Mi"
-    assert int(base) + SHARDS * (float(tls) + 3) <= 768
+    assert int(base) + SHARDS * (float(tls) + float(guilds) + int(log)) <= 768
     assert "cpu" not in resources["limits"]
 
 
