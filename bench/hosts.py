@@ -40,10 +40,10 @@ MODES = {FILES: (0, ""), "1 server": (1, "1s"), "3 servers": (3, "1s"), "3, sync
 class Host(Cluster):
     """A host of several, alone, with its NATS servers."""
 
-    def __init__(self, place: Place, servers: int, sync: str) -> None:
+    def __init__(self, place: Place, servers: int, sync: str, lease: str) -> None:
         self.nats = Nats(place.folder / "nats", servers, sync)
         urls = ", ".join(f"'{url}'" for url in self.nats.urls)
-        super().__init__(place, f"hosts: {{nats: [{urls}], name: a}}\n")
+        super().__init__(place, f"hosts: {{nats: [{urls}], name: a, lease: {lease}}}\n")
 
     def start(self) -> None:
         self.nats.start()
@@ -57,13 +57,13 @@ class Host(Cluster):
         return {**super().parts(), NATS: self.nats.pids}
 
 
-def program(mode: str) -> Program:
-    """Return gwcluster in a mode."""
+def program(mode: str, lease: str) -> Program:
+    """Return gwcluster in a mode; a host claims its first shards a lease after its start."""
     ours = PROGRAMS["gwcluster"]
     servers, sync = MODES[mode]
 
     def make(place: Place) -> Running:
-        return Host(place, servers, sync) if servers else Cluster(place)
+        return Host(place, servers, sync, lease) if servers else Cluster(place)
 
     return Program(mode, mode, ours.language, ours.transports, True, make, ours.version)
 
@@ -122,7 +122,9 @@ def load(modes: Sequence[str], args: argparse.Namespace) -> None:
     warm, measured = (int(seconds * args.rate) for seconds in (WARM_S, args.seconds))
     found = Measured()
     for mode in modes:
-        with rig(program(mode), Load(TRANSPORT, shards=args.shards, events=warm + measured)) as up:
+        with rig(
+            program(mode, args.lease), Load(TRANSPORT, shards=args.shards, events=warm + measured)
+        ) as up:
             time.sleep(SETTLE_S)
             found.take(mode, "without events: % of a core", idle_percent(up, args.idle_seconds))
             found.take(mode, "memory, MiB: a worker, idle", worker_mib(up))
@@ -137,7 +139,7 @@ def rate(modes: Sequence[str], args: argparse.Namespace) -> None:
     """One shard: the same high rate in each mode, then the highest that holds."""
     found = Measured()
     for mode in modes:
-        with rig(program(mode), Load(TRANSPORT, events=args.events)) as up:
+        with rig(program(mode, args.lease), Load(TRANSPORT, events=args.events)) as up:
             time.sleep(SETTLE_S)
             burst = max(round(args.high / BURSTS_PER_S), 1)
             up.phase(Pace(int(args.high * WARM_S / 2), args.high, burst))
@@ -163,7 +165,7 @@ def streams(modes: Sequence[str], args: argparse.Namespace) -> None:
     for mode in [mode for mode in modes if mode in {"1 server", "3 servers"}]:
         held: dict[int, float] = {}
         for shards in args.streams:
-            with rig(program(mode), Load(TRANSPORT, shards=shards, events=count)) as up:
+            with rig(program(mode, args.lease), Load(TRANSPORT, shards=shards, events=count)) as up:
                 idle = max(up.pss_mb()[NATS])
                 up.phase(Pace(count, args.rate))
                 held[shards] = max(up.pss_mb()[NATS])
@@ -181,6 +183,7 @@ def main() -> None:
     )
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--modes", nargs="+", choices=list(MODES), default=list(MODES))
+    parser.add_argument("--lease", default="15s", help="as in cluster.yaml")
     parser.add_argument("--shards", type=int, default=16)
     parser.add_argument("--rate", type=float, default=20.0, help="events a second and shard")
     parser.add_argument("--seconds", type=float, default=8.0, help="of that load")
