@@ -11,7 +11,7 @@ from typing import Final
 
 from nats.aio.client import Client
 
-from gwcluster.hosts.book import RENEW, Book, Delete, Found, Request, Write
+from gwcluster.hosts.book import Book, Delete, Found, Request, Write
 from gwcluster.hosts.buckets import hosts_bucket, leases_bucket
 from gwcluster.hosts.entries import HostEntry, encode, host_in, mark_in
 from gwcluster.hosts.errors import HostsError, KvError, TakenError, UnansweredError
@@ -24,8 +24,9 @@ from gwcluster.hosts.shares import Pace, moves
 from gwcluster.hosts.snapshot import HostNow, Snapshot
 from gwcluster.hosts.told import GiveUp, Renewed, Told
 
-ANSWER: Final = 2 / 15
-"""How much of a lease an answer may take: so a renewal is tried three times before a worker leaves."""
+ANSWER: Final = 1 / 10
+TICK: Final = 1 / 30
+"""How much of a lease an answer may take, and passes between two looks at most."""
 
 JOIN_S: Final = 30.0
 BREATH_S: Final = 0.01
@@ -152,7 +153,7 @@ class Leases:
 
     async def _until_due(self) -> None:
         now = self._clock()
-        tick_s = RENEW * self.lease_s / 10
+        tick_s = TICK * self.lease_s
         due = self._book.due
         wait_s = tick_s if due is None else min(tick_s, max(BREATH_S, due - now))
         with contextlib.suppress(TimeoutError):
