@@ -7,7 +7,7 @@ from typing import Any, Final
 from gwcluster.spans import span
 
 PATIENCE: Final = 1 / 3
-"""Of a lease: each third of it is renewed, so JetStream's silence that is longer is worth a word."""
+"""Of a lease: silence through two renewals is worth a word."""
 
 
 def is_late(hosts: dict[str, Any]) -> bool:
