@@ -138,7 +138,7 @@ class HostRig:
         time.sleep(3.0)  # a beacon tells of what else is missing
         upto = self.all_hear()
         truth = {shard: truth_of(self.sim, shard, upto[shard]) for shard in self.shards}
-        faults = print_tallies(self.hosts.listeners, truth, upto, whole=True)
+        faults = print_tallies(self.hosts.listeners, truth, upto, whole=not self.hosts.layout.apart)
         for line in figures(self.hosts, self.sim, self.settings, truth, upto, self.whole):
             self.say(line)
         wrong = judged(self.hosts, self.sim, self.settings, was_cut=was_cut)

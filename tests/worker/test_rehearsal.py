@@ -32,6 +32,8 @@ NOT_IN_A_GOOD_LIFE = {
     "effects.py": "has types only",
     "events.py": "has types only",
     "phases.py": "has types only",
+    "lease.py": "of several hosts",
+    "patiently.py": "of several hosts",
     "closing.py": "Discord closes nothing",
     "all_members.py": "Discord objects to nothing",
 }

@@ -59,7 +59,7 @@ def test_the_next_one_is_still_to_be_started() -> None:
             taken = [first.take(Heard()), first.take(Heard())]
             nursery = only_child()
             await taken[1].start()
-            assert len(nurseries()) == 2
+            await until(lambda: len(nurseries()) == 2, "the second one")
             assert is_alive(nursery)
             for link in taken:
                 await link.stop()
