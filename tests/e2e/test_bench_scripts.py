@@ -56,6 +56,7 @@ def test_memory_is_measured_before_and_after_the_guilds() -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may look at the memory of gwcluster's processes")
+@pytest.mark.soak
 def test_logs_in_nats_are_measured_beside_logs_in_files() -> None:
     tiny = ["--modes", "files", "1 server", "--shards", "2", "--seconds", "0.5", "--idle-seconds", "0.2"]
     tiny += ["--lease", "5s"]  # a host waits so long before it claims its first shards

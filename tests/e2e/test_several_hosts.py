@@ -66,6 +66,7 @@ def test_a_host_that_is_cut_off_nats_stops_before_its_leases_end_and_comes_back_
         rig.verdict(was_cut=True)
 
 
+@pytest.mark.soak
 def test_a_host_whose_way_to_nats_is_refused_stops_as_well(tmp_path: Path) -> None:
     with host_rig(tmp_path, Layout(hosts=3, shards=6, lease_s=LEASE_S), rate=60.0) as rig:
         rig.wait_spread()
