@@ -91,8 +91,16 @@ def latencies(sent: Sent, received: Received) -> list[float]:
     return found
 
 
+BEHIND_S: Final = 0.5
+"""Who is so far behind at the end doesn't take the rate, however far behind it was at the beginning."""
+
+
 def grew(times: list[float], least_s: float = 0.02) -> bool:
-    """Say whether latencies, in order, grew: the last quarter's median is twice the first's, no trifle."""
+    """Say whether latencies, in order, grew: the last quarter's median is twice the first's, no trifle.
+
+    Or it is that of somebody who was hopelessly behind before the first quarter was over.
+    """
     quarter = max(len(times) // 4, 1)
     first, last = sorted(times[:quarter]), sorted(times[-quarter:])
-    return last[len(last) // 2] > max(2 * first[len(first) // 2], least_s)
+    median = last[len(last) // 2]
+    return median > max(2 * first[len(first) // 2], least_s) or median > BEHIND_S

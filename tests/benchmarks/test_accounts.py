@@ -68,3 +68,4 @@ def test_latencies_grow_where_the_end_is_slower_than_the_beginning() -> None:
     assert not grew([0.05] * 100)
     assert not grew([0.0001] * 50 + [0.01] * 50)  # a trifle
     assert not grew([0.001] * 90 + [0.5] * 10)  # a pause, of which it recovered
+    assert grew([9.0] * 100)  # behind from the beginning: it takes far less than that
