@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol
 
 from gwcluster.client.host import MAX_HOSTS, Told, told_by
 from gwcluster.errors import WireError
+from gwcluster.log.jetstream import names
 
 SEARCH_S: Final = 5.0
 """How long one look may take."""
@@ -51,7 +52,7 @@ class NatsSearch:
     """
 
     def __init__(self, cluster: str, login: Login) -> None:
-        self._bucket = f"gwcluster-{cluster}-hosts"
+        self._bucket = names.bucket(cluster, "hosts")
         self._login = login
         self._bad = 0
 

@@ -75,6 +75,11 @@ class _Lease:
     number: int = 0
     sent: dict[int, float] = field(default_factory=dict)  # requests that may have happened, and when
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether it is ours, and renewed."""
+        return self.token is not None and self.phase is not _Phase.LEAVING
+
 
 class Book:
     """Keeps the leases. Feed it what the bucket answers; perform what `todo` returns, each once.
@@ -184,7 +189,7 @@ class Book:
                 self._lasts(request.shard, lease, found.mark.number)
             return
         del self._leases[request.shard]
-        if lease.token is not None and lease.phase is not _Phase.LEAVING:
+        if lease.is_kept:
             by = "it ended" if found is None else f"host {found.mark.host!r} has it"
             self._tell(Lost(request.shard, f"its lease is gone: {by}"))
 
@@ -222,7 +227,7 @@ class Book:
         for lease in self._leases.values():
             if not lease.asked:
                 moments.append(lease.next_at)
-            if lease.token is not None and lease.phase is not _Phase.LEAVING:
+            if lease.is_kept:
                 moments.append(lease.until - LOST * self.lease_s)
         return min(moments, default=None)
 
@@ -234,20 +239,21 @@ class Book:
     @property
     def held(self) -> dict[int, float]:
         """Shards whose lease is ours and kept, with the moment at which it ends."""
-        return {
-            s: x.until
-            for s, x in self._leases.items()
-            if x.token is not None and x.phase is not _Phase.LEAVING
-        }
+        return {shard: lease.until for shard, lease in self._leases.items() if lease.is_kept}
 
     @property
     def giving(self) -> frozenset[int]:
         """Shards that are being given up, the deletion of the lease included."""
         return frozenset(s for s, lease in self._leases.items() if lease.phase is not _Phase.HELD)
 
+    def until(self, shard: int) -> float | None:
+        """Return the moment at which the lease of a shard ends; None: the shard isn't ours."""
+        lease = self._leases.get(shard)
+        return lease.until if lease is not None and lease.is_kept else None
+
     def stop_at(self, shard: int) -> float | None:
         """Return the moment at which the shard's worker leaves by itself; None: the shard isn't ours."""
-        until = self.held.get(shard)
+        until = self.until(shard)
         return None if until is None else until - STOP * self.lease_s
 
     def may_start(self, shard: int, now: float) -> bool:

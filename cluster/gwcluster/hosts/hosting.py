@@ -21,7 +21,7 @@ from gwcluster.hosts.book import STOP
 from gwcluster.hosts.document import document
 from gwcluster.hosts.door import Answer, Door
 from gwcluster.hosts.errors import UnansweredError
-from gwcluster.hosts.incarnation import begin, boot_id
+from gwcluster.hosts.incarnation import begin
 from gwcluster.hosts.layout import agree, agreed
 from gwcluster.hosts.leases import Leases, Me
 from gwcluster.hosts.shared_keys import SharedKeys
@@ -35,14 +35,14 @@ from gwcluster.log.jetstream.opening import Taking, take
 from gwcluster.log.jetstream.reader import BlockingReader, Reader
 from gwcluster.log.jetstream.sessions import Sessions
 from gwcluster.log.session_state import SavedSession, token_digest
+from gwcluster.log.writer import boot_id
 from gwcluster.state_folder import StateFolder
+from gwcluster.supervise.commands import DEFAULT_TTL_S
 from gwcluster.wire.requests import Send
 
 JOIN_S: Final = 30.0
 AGAIN_S: Final = 0.5
 CLOSE_S: Final = 2.0
-SEND_S: Final = 60.0
-"""How long a payload may wait for its turn if nobody says; see docs/commands.md."""
 
 AT_ONCE: Final = 64
 """Saved sessions that are asked for at once."""
@@ -201,7 +201,7 @@ class Hosting:
             clock=boot_time,
             tell=lambda told: tenure.heard(told),
         )
-        tenure = self._tenure = Tenure(self._leases, crew, lease_s=self._lease_s)
+        tenure = self._tenure = Tenure(self._leases, crew)
         self._door = Door(self._link.client, cluster=self._config.name, host=self._me.name, send=send)
         await patiently(self.keys.join)
         await self._leases.join()
@@ -222,8 +222,9 @@ class Hosting:
 
     def job(self, shard: int) -> dict[str, Any]:
         """Return what a worker's job says of hosts: where the log is, and how long the shard is ours."""
+        assert self._leases is not None, "asked before employed"
         assert self._tenure is not None, "asked before employed"
-        stop_at = self._tenure.stop_at(shard)
+        stop_at = self._leases.stop_at(shard)
         return {
             "nats": self._nats(self._tenure.token(shard)),
             "stop_at": 0.0 if stop_at is None else stop_at,
@@ -293,7 +294,7 @@ class Hosting:
         if self._door is None or holder is None or holder == self._me.name:
             return False
         ask = Send(None, payload, shard, None, ttl_s)
-        self._door.pass_on(holder, ask, wait_s=SEND_S if ttl_s is None else ttl_s, answer=answer)
+        self._door.pass_on(holder, ask, wait_s=DEFAULT_TTL_S if ttl_s is None else ttl_s, answer=answer)
         return True
 
     def holder(self, shard: int) -> str | None:

@@ -27,17 +27,13 @@ class Incarnation:
     earlier: frozenset[str]
 
 
-def boot_id() -> str:
-    """Return what this boot of the kernel is called, unlike any other of any machine."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-
-
 def begin(state: Path, *, boot: str, fresh: str) -> Incarnation:
     """Note a new run on a state folder that this process holds the lock of.
 
     Args:
         state: the folder.
-        boot: as `boot_id` returns it.
+        boot: identity of the kernel's boot, unlike any other of any machine; "" where it has none, which
+            proves nothing.
         fresh: a random name for this run.
 
     Raises:
@@ -58,7 +54,7 @@ def begin(state: Path, *, boot: str, fresh: str) -> Incarnation:
 def _noted(path: Path, boot: str) -> list[str]:
     try:
         found = json.loads(path.read_text(encoding="ascii"))
-        runs = found["runs"] if found["boot"] == boot else []
+        runs = found["runs"] if boot and found["boot"] == boot else []
         return [run for run in runs if isinstance(run, str)][-KEPT:]
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return []  # then the leases of earlier runs are waited for

@@ -9,9 +9,9 @@ from typing import Final
 from nats.aio.client import Client
 
 from gwcluster.errors import quoted
-from gwcluster.hosts.buckets import state_bucket
 from gwcluster.hosts.errors import HostsError, LayoutError, TakenError
 from gwcluster.hosts.kv import Bucket
+from gwcluster.log.jetstream import names
 
 KEY: Final = "layout"
 
@@ -30,7 +30,7 @@ async def agreed(client: Client, *, cluster: str) -> Layout | None:
     Raises:
         HostsError: JetStream doesn't answer, or what is there can't be read.
     """
-    bucket = Bucket(client, state_bucket(cluster), ttl_s=None)
+    bucket = Bucket(client, names.bucket(cluster, "state"), ttl_s=None)
     await bucket.make()
     return await _there(bucket)
 
@@ -47,7 +47,7 @@ async def agree(client: Client, *, cluster: str, host: str, shards: int) -> Layo
         LayoutError: the hosts run with another number of shards; both are named.
         HostsError: JetStream doesn't answer, or what is there can't be read.
     """
-    bucket = Bucket(client, state_bucket(cluster), ttl_s=None)
+    bucket = Bucket(client, names.bucket(cluster, "state"), ttl_s=None)
     await bucket.make()
     value = json.dumps({"v": 1, "shards": shards, "host": host}).encode()
     try:

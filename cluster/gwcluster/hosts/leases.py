@@ -12,7 +12,6 @@ from typing import Final
 from nats.aio.client import Client
 
 from gwcluster.hosts.book import Book, Delete, Found, Request, Write
-from gwcluster.hosts.buckets import hosts_bucket, leases_bucket
 from gwcluster.hosts.entries import HostEntry, encode, host_in, mark_in
 from gwcluster.hosts.errors import HostsError, KvError, TakenError, UnansweredError
 from gwcluster.hosts.health import Health
@@ -23,6 +22,7 @@ from gwcluster.hosts.place import Place
 from gwcluster.hosts.shares import Pace, moves
 from gwcluster.hosts.snapshot import HostNow, Snapshot
 from gwcluster.hosts.told import GiveUp, Renewed, Told
+from gwcluster.log.jetstream import names
 
 ANSWER: Final = 1 / 10
 TICK: Final = 1 / 30
@@ -92,8 +92,8 @@ class Leases:
         self._clock = clock
         self._tell = tell
         within_s = ANSWER * lease_s
-        self._bucket = Bucket(client, leases_bucket(cluster), ttl_s=lease_s, within_s=within_s)
-        self._hosts_bucket = Bucket(client, hosts_bucket(cluster), ttl_s=lease_s, within_s=within_s)
+        self._bucket = Bucket(client, names.bucket(cluster, "leases"), ttl_s=lease_s, within_s=within_s)
+        self._hosts_bucket = Bucket(client, names.bucket(cluster, "hosts"), ttl_s=lease_s, within_s=within_s)
         self._book = Book(host=me.name, incarnation=me.incarnation, lease_s=lease_s, tell=self._told)
         self._neighbours = Neighbours(shards, lease_s=lease_s, now=clock())
         entry = HostEntry(
@@ -185,7 +185,11 @@ class Leases:
 
     def until(self, shard: int) -> float | None:
         """Return the monotonic moment (s) at which the lease of a shard ends; None: it isn't ours."""
-        return self._book.held.get(shard)
+        return self._book.until(shard)
+
+    def stop_at(self, shard: int) -> float | None:
+        """Return the moment at which a shard's worker has to be gone, unless it is told a later one."""
+        return self._book.stop_at(shard)
 
     def may_start(self, shard: int) -> bool:
         """Say whether a worker may be started: its lease is kept and lasts for more than half its time."""

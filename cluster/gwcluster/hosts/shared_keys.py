@@ -11,12 +11,12 @@ from typing import Final, Protocol
 from nats.aio.client import Client
 
 from gwcluster.errors import GwclusterError
-from gwcluster.hosts.buckets import permits_bucket
 from gwcluster.hosts.errors import HostsError, KvError, TakenError
 from gwcluster.hosts.kv import Bucket
 from gwcluster.hosts.kv_watch import Changed, Listed, Seen, watch
 from gwcluster.hosts.permit_keys import TTL_S, PermitKeys, Return, Spans, Take
 from gwcluster.identify.gate import Gate
+from gwcluster.log.jetstream import names
 
 WITHIN_S: Final = 2.0
 
@@ -59,7 +59,7 @@ class SharedKeys:
         spans: Spans | None = None,
         ttl_s: float = TTL_S,
     ) -> None:
-        self._bucket = Bucket(client, permits_bucket(cluster), ttl_s=ttl_s, within_s=WITHIN_S)
+        self._bucket = Bucket(client, names.bucket(cluster, "permits"), ttl_s=ttl_s, within_s=WITHIN_S)
         self._keys = PermitKeys(owner=owner, jitter=jitter, spans=spans)
         self._ledger = ledger
         self._clock = clock

@@ -12,7 +12,6 @@ from typing import Final
 
 from nats.aio.client import Client
 
-from gwcluster.hosts.buckets import state_bucket
 from gwcluster.hosts.errors import HostsError, KvError, TakenError
 from gwcluster.hosts.kv import Bucket
 from gwcluster.hosts.kv_watch import Changed, Listed, Seen, watch
@@ -22,6 +21,7 @@ from gwcluster.identify.gateway_info import LONGEST_WAIT_S
 from gwcluster.identify.known import Known
 from gwcluster.identify.known import decode as known_in
 from gwcluster.identify.ledger import DAY_S, Ledger, LedgerError
+from gwcluster.log.jetstream import names
 
 KEY: Final = "ledger"
 WITHIN_S: Final = 2.0
@@ -73,7 +73,7 @@ class SharedLedger:
         room_bytes: int | None = None,
     ) -> None:
         self._client = client
-        self._bucket = Bucket(client, state_bucket(cluster), ttl_s=None, within_s=WITHIN_S)
+        self._bucket = Bucket(client, names.bucket(cluster, "state"), ttl_s=None, within_s=WITHIN_S)
         self._host = host
         self._own = f"{owner}."
         self._local = local

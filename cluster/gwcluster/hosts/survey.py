@@ -16,8 +16,8 @@ import nats.js.errors
 from nats.js import JetStreamContext
 
 from gwcluster.errors import GwclusterError
-from gwcluster.hosts.buckets import hosts_bucket, state_bucket
 from gwcluster.hosts.entries import HostEntry, host_in
+from gwcluster.log.jetstream import names
 from gwcluster.log.jetstream.link import Link
 from gwcluster.log.jetstream.sessions import Sessions
 from gwcluster.log.session_state import SavedSession, token_digest
@@ -70,8 +70,8 @@ async def survey(login: NatsLogin, *, cluster: str, token: str, shards: int | No
 
 async def _ask(link: Link, cluster: str, token: str, shards: int | None) -> Survey:
     context = link.client.jetstream()
-    found = await _values(context, hosts_bucket(cluster))
-    layout = (await _values(context, state_bucket(cluster), "layout")).get("layout")
+    found = await _values(context, names.bucket(cluster, "hosts"))
+    layout = (await _values(context, names.bucket(cluster, "state"), "layout")).get("layout")
     if layout is None:
         return Survey()  # no host has ever been started, so nothing is kept
     agreed = int(json.loads(layout)["shards"])

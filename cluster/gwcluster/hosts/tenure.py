@@ -10,7 +10,6 @@ import logging
 from collections.abc import Collection
 from typing import Protocol, assert_never
 
-from gwcluster.hosts.book import STOP
 from gwcluster.hosts.told import Claimed, GiveUp, Lost, Renewed, Told
 from gwcluster.supervise.supervisor import Supervisor
 from gwcluster.wire.control import Leased, Message
@@ -21,7 +20,7 @@ log = logging.getLogger(__name__)
 class Leases(Protocol):
     """What is asked of `gwcluster.hosts.leases.Leases`; its moments are those of the same clock."""
 
-    def until(self, shard: int) -> float | None: ...
+    def stop_at(self, shard: int) -> float | None: ...
     def may_start(self, shard: int) -> bool: ...
     def released(self, shard: int) -> None: ...
     def live(self, shards: Collection[int]) -> None: ...
@@ -46,13 +45,11 @@ class Tenure:
     Args:
         leases: those of this host.
         crew: runs its shards.
-        lease_s: how long a lease lasts.
     """
 
-    def __init__(self, leases: Leases, crew: Crew, *, lease_s: float) -> None:
+    def __init__(self, leases: Leases, crew: Crew) -> None:
         self._leases = leases
         self._crew = crew
-        self._lease_s = lease_s
         self._held: dict[int, int] = {}
         self._giving: set[int] = set()
         self._live: frozenset[int] = frozenset()
@@ -64,7 +61,7 @@ class Tenure:
                 log.info("shard %d is this host's to run, by lease %d", shard, told.token)
                 self._held[shard] = told.token
             case Renewed(shard):
-                if (stop_at := self.stop_at(shard)) is not None:
+                if (stop_at := self._leases.stop_at(shard)) is not None:
                     self._crew.tell(shard, Leased(stop_at))
             case GiveUp(shard):
                 log.info("shard %d is given up, for another host to run it", shard)
@@ -78,11 +75,6 @@ class Tenure:
             case _:
                 assert_never(told)
         self._crew.wake()
-
-    def stop_at(self, shard: int) -> float | None:
-        """Return the moment at which a shard's worker has to be gone, unless it is told a later one."""
-        until = self._leases.until(shard)
-        return None if until is None else until - STOP * self._lease_s
 
     def token(self, shard: int) -> int:
         """Return what the fence in a shard's log is to carry; 0: the shard isn't ours."""

@@ -50,6 +50,7 @@ def test_a_lease_lasts_from_the_sending_of_its_create() -> None:
     rig.book.written(request, 5)  # the answer took two seconds
     assert rig.told == [Claimed(3, 5, T + 15.0)]
     assert (rig.book.held, rig.book.stop_at(3)) == ({3: T + 15.0}, T + 12.0)
+    assert (rig.book.until(3), rig.book.until(4), rig.book.stop_at(4)) == (T + 15.0, None, None)
 
 
 def test_it_is_renewed_after_a_sixth_and_lasts_from_the_sending_of_that() -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from gwcluster.hosts.errors import HostsError
-from gwcluster.hosts.incarnation import Incarnation, begin, boot_id
+from gwcluster.hosts.incarnation import Incarnation, begin
+from gwcluster.log.writer import boot_id
 
 
 def test_earlier_runs_on_a_folder_are_known(tmp_path: Path) -> None:
@@ -37,6 +38,11 @@ def test_a_damaged_note_proves_nothing(tmp_path: Path, text: str) -> None:
 def test_a_run_that_can_not_be_noted_does_not_start(tmp_path: Path) -> None:
     with pytest.raises(HostsError, match=r"can't write .*incarnations\.json"):
         begin(tmp_path / "missing", boot="x", fresh="1")
+
+
+def test_where_a_boot_has_no_name_nothing_is_proven(tmp_path: Path) -> None:
+    begin(tmp_path, boot="", fresh="1")
+    assert begin(tmp_path, boot="", fresh="2").earlier == frozenset()
 
 
 def test_a_boot_has_a_name() -> None:

@@ -5,11 +5,16 @@ import json
 import signal
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import pytest
 
 from gwcluster.hosts.errors import HostsError, KvError, TakenError, UnansweredError
 from gwcluster.hosts.kv import Bucket, check_version, heedful
+from gwcluster.log.jetstream import names
+from gwcluster.log.jetstream.link import Link
+from gwcluster.log.jetstream.stream import keep_state
+from gwcluster.nats_login import NatsLogin
 from support.nats_rig import connected, until
 from support.nats_servers import NatsServers, nats_servers
 
@@ -61,6 +66,26 @@ def test_only_the_revision_that_is_there_is_written_over_or_deleted(nats: NatsSe
         assert await bucket.get("4") is None
 
     with_bucket(nats, cluster, body)
+
+
+def test_whoever_makes_the_bucket_of_states_makes_the_same_one(nats: NatsServers, cluster: str) -> None:
+    # A coordinator for ledger and layout, a worker for its session: neither may undo what the other did.
+    async def run() -> None:
+        link = await Link.connect(NatsLogin(tuple(nats.urls)), name="test")
+        try:
+            for name, host_first in ((cluster, True), (f"{cluster}-2", False)):
+                bucket = Bucket(link.client, names.bucket(name, "state"), ttl_s=None)
+                stream = names.bucket_stream(name, "state")
+                makers: list[Callable[[], Awaitable[None]]] = [bucket.make, partial(keep_state, link, name)]
+                made = []
+                for make in makers if host_first else makers[::-1]:
+                    await make()
+                    made.append((await link.api(f"STREAM.INFO.{stream}"))["config"])
+                assert made[0] == made[1]
+        finally:
+            await link.close()
+
+    asyncio.run(run())
 
 
 def test_what_is_renewed_stays_and_what_is_not_ends(nats: NatsServers, cluster: str) -> None:

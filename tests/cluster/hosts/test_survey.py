@@ -6,9 +6,9 @@ from pathlib import Path
 
 from nats.js.api import KeyValueConfig
 
-from gwcluster.hosts.buckets import hosts_bucket, state_bucket
 from gwcluster.hosts.entries import HostEntry, encode
 from gwcluster.hosts.survey import Survey, survey
+from gwcluster.log.jetstream import names
 from gwcluster.log.session_state import SavedSession, encode_session, token_digest
 from gwcluster.nats_login import NatsLogin
 from support.nats_rig import connected
@@ -27,9 +27,9 @@ def test_who_runs_what_is_agreed_and_which_sessions_are_kept_is_found(
     async def scenario() -> Survey:
         async with connected(nats.urls) as client:
             context = client.jetstream()
-            hosts = await context.create_key_value(KeyValueConfig(hosts_bucket(cluster)))
+            hosts = await context.create_key_value(KeyValueConfig(names.bucket(cluster, "hosts")))
             await hosts.put("a", encode(entry))
-            state = await context.create_key_value(KeyValueConfig(state_bucket(cluster)))
+            state = await context.create_key_value(KeyValueConfig(names.bucket(cluster, "state")))
             await state.put("layout", json.dumps({"v": 1, "shards": 4, "host": "a"}).encode())
             await state.put("session.2", encode_session(saved("mine")))
             await state.put("session.3", encode_session(saved("another bot's")))

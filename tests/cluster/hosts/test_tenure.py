@@ -24,8 +24,8 @@ class FakeLeases:
         self.lives: list[set[int]] = []
         self._clock = clock
 
-    def until(self, shard: int) -> float | None:
-        return self.ends.get(shard)
+    def stop_at(self, shard: int) -> float | None:
+        return None if shard not in self.ends else self.ends[shard] - LEASE_S / 5
 
     def may_start(self, shard: int) -> bool:
         return shard in self.ends and self.ends[shard] - self._clock.now > LEASE_S / 2
@@ -74,7 +74,7 @@ class Rig:
         self.clock = Clock()
         self.leases = FakeLeases(self.clock)
         self.crew = FakeCrew(self.clock, *shards)
-        self.tenure = Tenure(self.leases, self.crew, lease_s=LEASE_S)
+        self.tenure = Tenure(self.leases, self.crew)
 
     def claims(self, *shards: int) -> None:
         for shard in shards:
@@ -126,8 +126,6 @@ def test_a_renewal_tells_the_worker_to_be_gone_a_fifth_of_the_lease_before_its_e
     rig.clock.now = 10_005.0
     rig.renews(0)
     assert rig.crew.told == [(0, Leased(10_017.0))]
-    assert rig.tenure.stop_at(0) == 10_017.0
-    assert rig.tenure.stop_at(1) is None
 
 
 def test_a_shard_that_is_given_up_keeps_its_lease_until_its_worker_has_ended() -> None:

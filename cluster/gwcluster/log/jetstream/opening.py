@@ -172,7 +172,7 @@ class Opening:
         link, place, taking = self._link, self._place, self._taking
         replicas = taking.nats.get("replicas") or stream.REPLICAS
         ends = await stream.keep_log(link, place.name, place.shard, taking.retention_bytes, replicas)
-        await stream.keep_bucket(link, place.name, "state", replicas=replicas)
+        await stream.keep_state(link, place.name, replicas)
         state, begins, is_over = await self._recovered(ends)
         if state is None or state.shards != place.shards:
             state, begins = State(self._new_id(), place.shard, place.shards, ""), ends.last + 1

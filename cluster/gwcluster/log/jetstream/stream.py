@@ -58,20 +58,18 @@ async def keep_log(link: Link, name: str, shard: int, retention_bytes: int, repl
     return await _keep(link, wanted, replicas)
 
 
-async def keep_bucket(
-    link: Link, name: str, what: str, *, ttl_s: float = 0.0, replicas: int = REPLICAS
-) -> None:
-    """Have a KV bucket there. `ttl_s`: how long each value lives; 0: for ever.
+async def keep_state(link: Link, name: str, replicas: int = REPLICAS) -> None:
+    """Have the KV bucket `state` there, in which sessions are; the hosts' coordinators make the same one.
 
     Raises:
         LogError: JetStream doesn't, or doesn't answer.
     """
-    window_s = min(120.0, ttl_s) if ttl_s else 120.0
+    bucket = names.bucket(name, "state")
     wanted = {
-        "name": names.bucket_stream(name, what),
-        "subjects": [f"$KV.{names.bucket(name, what)}.>"],
+        "name": names.bucket_stream(name, "state"),
+        "subjects": [f"$KV.{bucket}.>"],
         "max_msgs_per_subject": 1,
-        "max_age": int(ttl_s * 1e9),
+        "max_age": 0,
         "max_bytes": -1,
         "max_msgs": -1,
         "max_msg_size": -1,
@@ -80,7 +78,7 @@ async def keep_bucket(
         "allow_direct": True,
         "allow_rollup_hdrs": True,
         "deny_delete": True,
-        "duplicate_window": int(window_s * 1e9),
+        "duplicate_window": 120_000_000_000,
     }
     await _keep(link, wanted, replicas)
 
@@ -143,13 +141,16 @@ async def last_of(link: Link, stream: str, subject: str) -> Message | None:
     Raises:
         LogError: JetStream doesn't answer.
     """
+    return await _got(link, stream, {"last_by_subj": subject})
+
+
+async def _got(link: Link, stream: str, which: dict[str, Any]) -> Message | None:
     try:
-        told = await link.look(f"STREAM.MSG.GET.{stream}", {"last_by_subj": subject})
+        return _message(await link.look(f"STREAM.MSG.GET.{stream}", which))
     except ApiError as error:
         if error.code == NO_MESSAGE:
             return None
         raise
-    return _message(told)
 
 
 def _message(told: Mapping[str, Any]) -> Message:
@@ -225,13 +226,8 @@ async def at_leader(link: Link, stream: str, sequence: int) -> Stored | None:
     Raises:
         LogError: JetStream doesn't answer.
     """
-    try:
-        told = await link.look(f"STREAM.MSG.GET.{stream}", {"seq": sequence})
-    except ApiError as error:
-        if error.code == NO_MESSAGE:
-            return None
-        raise
-    return parse(*_message(told))
+    found = await _got(link, stream, {"seq": sequence})
+    return None if found is None else parse(*found)
 
 
 def stored(message: Msg) -> Stored:
