@@ -46,7 +46,7 @@ from gwcluster.state_folder import StateFolder
 from gwcluster.supervise.crew import Crew
 from gwcluster.wire.control import Job
 from gwcluster.wire.exits import Exit
-from gwcluster.wire.notices import BEACON_INTERVAL_S, ShardState
+from gwcluster.wire.notices import BEACON_INTERVAL_S
 
 if TYPE_CHECKING:
     from gwcluster.hosts.hosting import Hosting
@@ -406,8 +406,8 @@ class Cluster:
             crew.publish_counts()
             if self._means.monotonic() >= touch_at:
                 touch_at = self._means.monotonic() + TOUCH_S
-                live = [shard for shard, view in crew.board.views.items() if view.state is ShardState.LIVE]
-                self._means.aside(partial(_touch, [state.shard(shard) for shard in live], self._means.wall()))
+                live = [state.shard(shard) for shard in crew.live]
+                self._means.aside(partial(_touch, live, self._means.wall()))
 
     async def _keep_weighing(self, board: Board) -> None:
         while True:

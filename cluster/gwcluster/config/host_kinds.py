@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema
 
 from gwcluster.config import endpoints, units
-from gwcluster.config.kinds import one_or_more, text_schema
+from gwcluster.config.kinds import one_or_more, one_or_more_schema, text_schema
 from gwcluster.config.problems import UnfitError
 from gwcluster.config.says import Says
 
@@ -45,14 +45,7 @@ NatsUrls = Annotated[
     tuple[NatsUrl, ...],
     Field(strict=False),
     BeforeValidator(one_or_more),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                text_schema(endpoints.NATS_URL),
-                {"type": "array", "items": text_schema(endpoints.NATS_URL), "minItems": 1},
-            ]
-        }
-    ),
+    WithJsonSchema(one_or_more_schema(endpoints.NATS_URL)),
     Says("a NATS server's address", "nats://HOST:4222, or a list of all servers of that cluster"),
 ]
 HostName = Annotated[

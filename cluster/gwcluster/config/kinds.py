@@ -30,6 +30,11 @@ def text_schema(pattern: str) -> dict[str, Any]:
     return {"type": "string", "pattern": f"^(?:{pattern})$"}
 
 
+def one_or_more_schema(pattern: str) -> dict[str, Any]:
+    """Return the JSON Schema of one such text, or a list of them."""
+    return {"anyOf": [text_schema(pattern), {"type": "array", "items": text_schema(pattern), "minItems": 1}]}
+
+
 def _zmq_bind(value: object) -> str:
     endpoints.zmq_address(units.text(value))
     return units.text(value)
@@ -200,14 +205,7 @@ ZmqBinds = Annotated[
     tuple[ZmqBind, ...],
     Field(strict=False),
     BeforeValidator(one_or_more),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                text_schema(endpoints.BIND),
-                {"type": "array", "items": text_schema(endpoints.BIND), "minItems": 1},
-            ]
-        }
-    ),
+    WithJsonSchema(one_or_more_schema(endpoints.BIND)),
     Says("an address to bind", "tcp://HOST:PORT or ipc:///PATH, or a list of them"),
 ]
 HttpBind = Annotated[
