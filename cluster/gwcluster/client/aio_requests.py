@@ -71,7 +71,7 @@ class Requests:
             async with asyncio.timeout(seconds):
                 self._turn(waiting)
                 if op != "status":
-                    self._refresh()
+                    self._dealers.refresh(time.monotonic(), self._numbers)
                 while True:
                     self.look()
                     await asyncio.wait((waiting.answer,), timeout=RETRY_S)
@@ -111,14 +111,6 @@ class Requests:
             host = waiting.asking.turn(self._dealers.up, time.monotonic())
             if host is not None:
                 self._dealers.send(host, waiting.body)
-
-    def _refresh(self) -> None:
-        """Ask for the hosts, too, if nobody has for long; nobody waits for the answer."""
-        now = time.monotonic()
-        host = self._roster.pick(None, now, self._dealers.up) if self._roster.is_stale(now) else None
-        if host is not None:
-            with contextlib.suppress(zmq.Again):
-                self._dealers.send(host, encode_request("status", next(self._numbers)))
 
     def _shut_out(self, refused: KeyRefused) -> None:
         self._refused = refused

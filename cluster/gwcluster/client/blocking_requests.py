@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import time
 from collections.abc import Callable, Iterable
@@ -76,7 +75,7 @@ class Requests:
                 if (host := asking.turn(self._dealers.up, time.monotonic())) is not None:
                     self._dealers.send(host, body)
                     if op != "status":
-                        self._refresh()
+                        self._dealers.refresh(time.monotonic(), self._numbers)
                     continue
                 if time.monotonic() >= seek_at:
                     self._seek(left_s)
@@ -117,14 +116,6 @@ class Requests:
         if isinstance(answer, dict) and isinstance(status := answer.get("status"), dict):
             self._roster.status(status, time.monotonic())
         return number, answer
-
-    def _refresh(self) -> None:
-        """Ask for the hosts, too, if nobody has for long; nobody waits for the answer."""
-        now = time.monotonic()
-        host = self._roster.pick(None, now, self._dealers.up) if self._roster.is_stale(now) else None
-        if host is not None:
-            with contextlib.suppress(zmq.Again):
-                self._dealers.send(host, encode_request("status", next(self._numbers)))
 
     def close(self) -> None:
         """Close the sockets."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -14,6 +15,7 @@ from gwcluster.client.host import Host
 from gwcluster.client.keys import Curve, KeyRefused
 from gwcluster.client.roster import Roster
 from gwcluster.client.sockets import Socket, Watching, has_news, monitored
+from gwcluster.wire.replay import encode_request
 
 _HEARD: Final = EVENTS | zmq.EVENT_DISCONNECTED
 
@@ -107,6 +109,18 @@ class Dealers:
     def hint(self) -> str:
         """Words to add where nobody answers; empty: none."""
         return next((dealer.entry.hint for dealer in self._dealers.values() if dealer.entry.hint), "")
+
+    def refresh(self, now: float, numbers: Iterator[int]) -> None:
+        """Ask for the hosts if nobody has for long; nobody waits for the answer.
+
+        Args:
+            now: monotonic seconds.
+            numbers: of questions; one is taken if it is asked.
+        """
+        host = self._roster.pick(None, now, self.up) if self._roster.is_stale(now) else None
+        if host is not None:
+            with contextlib.suppress(zmq.Again):
+                self.send(host, encode_request("status", next(numbers)))
 
     def close(self) -> None:
         """Close every socket."""

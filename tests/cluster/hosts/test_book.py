@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from gwcluster.hosts.book import Book, Delete, Found, Request, Write
 from gwcluster.hosts.entries import Mark
 from gwcluster.hosts.told import Claimed, GiveUp, Lost, Renewed, Told
+from support.once import first_of
 
 LEASE_S = 15.0
 T = 10_000.0
@@ -308,15 +309,7 @@ class Owner:
             self.send(request)
 
     def send(self, request: Request) -> None:
-        server, answered = self.server, [False]
-
-        def answer(then: Callable[[], None]) -> Callable[[], None]:
-            def once() -> None:
-                if not answered[0]:
-                    answered[0] = True
-                    then()
-
-            return once
+        server, answer = self.server, first_of()
 
         def arrive() -> None:
             revision = server.perform(request)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from gwcluster.hosts.permit_keys import PermitKeys, Return, Take
 from gwcluster.identify.budget import Budget
 from gwcluster.identify.gate import Gate
+from support.once import first_of
 
 T = 10_000.0
 NEVER = float("-inf")
@@ -200,15 +201,7 @@ class Host:
                 self.alive = False
 
     def take(self, take: Take) -> None:
-        world, answered = self.world, [False]
-
-        def answer(then: Callable[[], None]) -> Callable[[], None]:
-            def once() -> None:
-                if not answered[0]:
-                    answered[0] = True
-                    then()
-
-            return once
+        world, answer = self.world, first_of()
 
         def arrive() -> None:
             permit, revision, _ = world.keys.get(take.key, (take.permit, 0, 0.0))
