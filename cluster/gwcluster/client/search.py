@@ -14,7 +14,6 @@ from typing import Any, Final, Protocol
 
 from gwcluster.client.host import MAX_HOSTS, Told, told_by
 from gwcluster.errors import WireError
-from gwcluster.log.jetstream import names
 
 SEARCH_S: Final = 5.0
 """How long one look may take."""
@@ -52,7 +51,9 @@ class NatsSearch:
     """
 
     def __init__(self, cluster: str, login: Login) -> None:
-        self._bucket = names.bucket(cluster, "hosts")
+        from gwcluster.log.jetstream.names import bucket  # whoever has one host needs nothing of it
+
+        self._bucket = bucket(cluster, "hosts")
         self._login = login
         self._bad = 0
 
